@@ -1,0 +1,82 @@
+package cdc
+
+import (
+	"context"
+	"time"
+)
+
+// Source is a store whose changes can be captured.
+//
+// Capture hands the source a Recorder, to which it announces every mutation from
+// then on. It is called once per Start; release ends the capture and returns when
+// no announcement is under way any more. A source may refuse a second Recorder
+// while one is hooked. Resources created after Capture are captured too.
+//
+// # Duties of a source
+//
+// A mutation is three steps under the record's lock: [Recorder.Begin], the write,
+// and the end of the Pending. The lock spans all three, so that at most one
+// announced change per record is open. After Begin returned, the caller's context
+// no longer cancels anything. Locks of several records are taken in sorted order.
+type Source interface {
+	Capture(Recorder) (release func(), err error)
+}
+
+// Recorder makes changes durable. Safe for concurrent use.
+type Recorder interface {
+	// Wants reports whether any destination is interested in this kind of change.
+	// A source may skip Begin, and the reading of a before image, if not. One map
+	// look-up; the answer may change while running.
+	Wants(resource string, op Op) bool
+
+	// Begin announces changes that the source is about to apply, under the records'
+	// locks and after their validation. It returns when they are durable: this is
+	// the one wait of the writer. The source fills Op, Resource, RecordID, Data,
+	// Before and, if it has one, SchemaVersion; values must be normalized (see
+	// [Normalize]) and are not to be changed afterwards. The result has one Pending
+	// per change, in their order; each must be ended exactly once.
+	//
+	// An error means that nothing was announced and the source must not write: ctx
+	// ended, the journal is closed or full, a change is invalid or over 32 MiB, or
+	// the record is in doubt and can't be read.
+	Begin(ctx context.Context, changes ...Change) ([]Pending, error)
+
+	// Append records changes that are applied already, for sources that can't
+	// announce them. It returns when they are durable. A crash between the write
+	// and Append loses the change: such a source must say so in its documentation.
+	Append(ctx context.Context, changes ...Change) error
+}
+
+// Pending is an announced change. One of its methods is called, once, while the
+// record's lock is still held. None of them waits or fails.
+type Pending interface {
+	// Commit: the store applied the change.
+	Commit()
+	// Abort: the store certainly did not apply it.
+	Abort()
+	// Doubt: nobody knows (a timeout, a reset). The change is resolved by reading
+	// the record before its next write.
+	Doubt(err error)
+}
+
+// Reader is a source that can read a record back. Without it an announced change
+// whose end is not known after a crash can't be resolved: it is then taken as
+// applied, and delivered.
+type Reader interface {
+	// Read returns the record's present state as Data would hold it, or false if
+	// there is none. It takes no lock: Begin calls it under the caller's.
+	Read(ctx context.Context, resource, recordID string) (Record, bool, error)
+	// WithLock calls fn while no write of the record is under way.
+	WithLock(resource, recordID string, fn func())
+	// SecondLook is how long a write may still be applied after its client gave up
+	// on it. A read that shows the old state is believed only if it is repeated
+	// after this time. 0 for a local store, 5 s is right for S3.
+	SecondLook() time.Duration
+}
+
+// Describer is a source that knows the schemas of its resources.
+type Describer interface {
+	// Describe returns the present schema of a resource, or false if there is no
+	// such resource.
+	Describe(ctx context.Context, resource string) (Schema, bool, error)
+}

@@ -1,0 +1,109 @@
+package journal
+
+import (
+	"context"
+
+	"github.com/s3db-go/replicator/cdc"
+)
+
+// Journal is what the rest of the house sees of the durable sequence of changes,
+// so that another implementation can take the place of [Disk] without moving a
+// wall. All methods are safe for concurrent use.
+type Journal interface {
+	// Begin makes the announcement of changes durable and returns its ticket. The
+	// changes have their ChangeID and Time, but no Seq and no Version. It returns
+	// early with ctx's error only if nothing was announced. Errors: cdc.ErrTooLarge,
+	// cdc.ErrJournalFull, cdc.ErrStopped, or the failure of the disk.
+	Begin(ctx context.Context, changes []cdc.Change) (Ticket, error)
+
+	// Commit ends change i of the announcement: it gets the next Seq and Version.
+	// Not waited for; a reader sees it when it is durable. With as not nil the
+	// change is committed with as's Data, Before and Origin in place of what was
+	// announced (a foreign writer came in between).
+	Commit(t Ticket, i int, as *cdc.Change)
+
+	// Abort ends change i of the announcement: it was not applied.
+	Abort(t Ticket, i int)
+
+	// Append commits changes that were not announced, durably.
+	Append(ctx context.Context, changes []cdc.Change) error
+
+	// Unresolved gives the announcements that a former process left open, in order
+	// of their Begin. Each is ended by Commit or Abort like any other.
+	Unresolved() []Announced
+
+	// Read gives a reader of the committed changes with a Seq above after, in order
+	// of Seq. A position beyond the end is ErrCorrupt: the journal was lost or
+	// replaced while a cursor stayed.
+	Read(after uint64) (Reader, error)
+
+	// Last is the Seq of the newest committed change, durable or not, 0 if there
+	// never was one.
+	Last() uint64
+
+	// Cursor gives what the named destination has settled, as last saved, and
+	// whether there is such a cursor.
+	Cursor(name string) (Cursor, bool)
+	// SaveCursor makes a cursor durable. Segments behind every cursor are deleted.
+	SaveCursor(name string, c Cursor) error
+	// DropCursor forgets a cursor.
+	DropCursor(name string) error
+	// Cursors gives the names of all cursors, sorted.
+	Cursors() []string
+
+	// Stats tells the present size and state.
+	Stats() Stats
+
+	// Close writes what is buffered and the end mark. Announcements still open stay
+	// open. Further calls of Begin and Append return cdc.ErrStopped.
+	Close() error
+}
+
+// Ticket identifies an announcement.
+type Ticket uint64
+
+// Announced is an announcement, or one change of it, that was never ended.
+type Announced struct {
+	Ticket Ticket
+	Index  int
+	Change cdc.Change
+}
+
+// Reader reads committed changes in order of Seq. It belongs to one goroutine.
+type Reader interface {
+	// Next gives the next changes that are durable: as many as fit in maxBytes of
+	// their encoded size, at least one if there is one, none if the reader has
+	// caught up. The result is valid until the next call; the changes in it are
+	// shared, read-only and stay valid.
+	Next(maxBytes int) ([]Entry, error)
+	// More gives a channel that is closed as soon as Next would give something.
+	More() <-chan struct{}
+	Close() error
+}
+
+// Entry is a committed change and its encoded size.
+type Entry struct {
+	Change *cdc.Change
+	Bytes  int
+}
+
+// Cursor is what a destination has settled: every Seq up to Low, and the ranges
+// above it, which are sorted, do not touch, and lie above Low+1.
+type Cursor struct {
+	Low    uint64
+	Ranges []Range
+}
+
+// Range holds the Seqs from First to Last, both included.
+type Range struct{ First, Last uint64 }
+
+// Stats is a snapshot of a journal.
+type Stats struct {
+	First    uint64 // lowest Seq that can still be read, 0 if none
+	Last     uint64 // newest committed
+	Durable  uint64 // newest that a reader may see
+	Open     int    // announced and not ended
+	Segments int
+	Bytes    int64 // on disk
+	Err      error // why nothing can be written any more, nil if all is well
+}
