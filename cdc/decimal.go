@@ -53,6 +53,9 @@ func ParseDecimal(s string) (Decimal, error) {
 	if whole == "" {
 		whole = "0"
 	}
+	if whole == "0" && frac == "" {
+		return Decimal{}, nil // the one identity of 0
+	}
 	text := whole
 	if frac != "" {
 		text += "." + frac
@@ -94,14 +97,17 @@ func (d Decimal) Float64() float64 {
 	return f
 }
 
-// Int64 gives the number as an integer and whether it is one that fits.
+// Int64 gives the number as an integer and whether it is one that fits, 0 if not.
 func (d Decimal) Int64() (int64, bool) {
 	whole, frac, _ := strings.Cut(d.String(), ".")
 	if strings.Trim(frac, "0") != "" {
 		return 0, false
 	}
 	n, err := strconv.ParseInt(whole, 10, 64)
-	return n, err == nil
+	if err != nil {
+		return 0, false // and not the nearest, which ParseInt gives
+	}
+	return n, true
 }
 
 // Rat gives the exact value.

@@ -1,6 +1,7 @@
 package cdc
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"time"
@@ -49,8 +50,9 @@ func (e *faultError) Unwrap() error { return e.err }
 func Permanent(err error) error { return mark(err, RecordFault, 0) }
 
 // Unavailable marks err as the destination's fault: the record waits, without
-// spending an attempt, until the destination is back. nil stays nil.
-func Unavailable(err error) error { return mark(err, DestinationFault, 0) }
+// spending an attempt, until the destination is back. A pause that err asks for by
+// [RetryAfter] is kept. nil stays nil.
+func Unavailable(err error) error { return mark(err, DestinationFault, AfterOf(err)) }
 
 // RetryAfter marks err as transient and asks for a pause before the next attempt.
 // What is over five minutes is cut to that. nil stays nil.
@@ -65,21 +67,51 @@ func mark(err error, f Fault, after time.Duration) error {
 	return &faultError{err, f, after}
 }
 
-// FaultOf tells whose fault err is. The outermost mark counts; an error without
-// one is Transient.
+// FaultOf tells whose fault err is; an error without a mark is Transient. Of marks
+// one around the other the outermost counts. Where errors are joined, the mark
+// counts that gives up least, whatever their order: Unavailable before RetryAfter
+// before Permanent; parts without a mark don't count, so that what a clean-up adds
+// to an error leaves its meaning.
 func FaultOf(err error) Fault {
-	if e, ok := errors.AsType[*faultError](err); ok {
-		return e.fault
+	if m := markOf(err); m != nil {
+		return m.fault
 	}
 	return Transient
 }
 
-// AfterOf gives the pause that err asks for, 0 if none.
+// AfterOf gives the pause that the mark asks for that counts for [FaultOf], 0 if
+// none. Of several that ask, joined, the longest counts.
 func AfterOf(err error) time.Duration {
-	if e, ok := errors.AsType[*faultError](err); ok {
-		return e.after
+	if m := markOf(err); m != nil {
+		return m.after
 	}
 	return 0
+}
+
+// markOf finds the mark that counts in the tree of err, nil if there is none.
+func markOf(err error) *faultError {
+	switch e := err.(type) {
+	case *faultError:
+		return e
+	case interface{ Unwrap() error }:
+		return markOf(e.Unwrap())
+	case interface{ Unwrap() []error }:
+		var counts *faultError
+		for _, part := range e.Unwrap() {
+			if m := markOf(part); m != nil && (counts == nil || m.givesUpLess(counts)) {
+				counts = m
+			}
+		}
+		return counts
+	}
+	return nil
+}
+
+// hope ranks the faults by how much there is in trying again.
+var hope = [...]int{RecordFault: 0, Transient: 1, DestinationFault: 2}
+
+func (e *faultError) givesUpLess(f *faultError) bool {
+	return cmp.Or(cmp.Compare(hope[e.fault], hope[f.fault]), cmp.Compare(e.after, f.after)) > 0
 }
 
 // BatchError is the answer of a driver item by item: Errs has exactly one entry
@@ -134,6 +166,10 @@ var (
 	ErrJournalFull = errors.New("replicator: journal is full")
 	// ErrTooLarge: a change is over 32 MiB when encoded; nothing was announced.
 	ErrTooLarge = errors.New("replicator: change is too large")
+	// ErrStale: an earlier write of the record, whose end was not known, turned out to
+	// have been applied after the source read the record. Nothing was announced; the
+	// source reads it again and begins anew.
+	ErrStale = errors.New("replicator: record changed since it was read")
 	// ErrStopped: the replicator is not running; nothing was announced.
 	ErrStopped = errors.New("replicator: stopped")
 )

@@ -38,7 +38,8 @@ type Recorder interface {
 	//
 	// An error means that nothing was announced and the source must not write: ctx
 	// ended, the journal is closed or full, a change is invalid or over 32 MiB, or
-	// the record is in doubt and can't be read.
+	// the record is in doubt and can't be read. With ErrStale the source reads the
+	// record again and begins anew; only a remote store meets it.
 	Begin(ctx context.Context, changes ...Change) ([]Pending, error)
 
 	// Append records changes that are applied already, for sources that can't

@@ -14,9 +14,9 @@ import (
 	"unicode/utf8"
 )
 
-// maxDepth bounds how deep arrays and maps may nest; a value that contains itself
-// is found by it. Deeper than any of the destinations' own limits for JSON.
-const maxDepth = 100
+// MaxDepth bounds how deep arrays and maps may nest in a field; a value that
+// contains itself is found by it. No destination takes JSON that is deeper.
+const MaxDepth = 100
 
 // Normalize gives a copy of the record in which every value is of the closed list
 // that travels:
@@ -26,10 +26,12 @@ const maxDepth = 100
 //
 // All Go integers become int64, or Decimal above its range; named types become
 // their kind; times are moved to UTC and cut to microseconds; *big.Int and
-// json.Number become int64 or Decimal; slices and maps are copied deeply, so the
-// caller may go on using what it passed in. Anything else (a struct, a pointer, a
-// function), a NaN or an infinity, text that is not UTF-8, and nesting deeper than
-// 100 are errors that name the path. All faults are returned at once.
+// json.Number become int64 or Decimal; nil slices, maps and *big.Ints become nil;
+// slices and maps are copied deeply, so the caller may go on using what it passed
+// in. Anything else (a struct, a pointer, a function), a NaN or an infinity, text
+// or a name that is not UTF-8, and nesting deeper than [MaxDepth] are errors that
+// name the path. Every field at fault is told at once, each with the first fault
+// in it: a value that contains itself may have more faults than can be counted.
 func Normalize(r Record) (Record, error) {
 	if r == nil {
 		return nil, nil
@@ -37,16 +39,9 @@ func Normalize(r Record) (Record, error) {
 	out := make(Record, len(r))
 	var errs []error
 	for k, v := range r {
-		if !utf8.ValidString(k) {
-			errs = append(errs, fmt.Errorf("field %q: name is not valid UTF-8", k))
-			continue
+		if err := normalizeField(out, k, v, 0); err != nil {
+			errs = append(errs, err)
 		}
-		n, err := NormalizeValue(v)
-		if err != nil {
-			errs = append(errs, prefix(k, err))
-			continue
-		}
-		out[k] = n
 	}
 	if len(errs) > 0 {
 		// Maps have no order; the message should.
@@ -81,9 +76,22 @@ func prefix(step string, err error) error {
 	return &pathError{path: step + p.path, reason: p.reason}
 }
 
+// normalizeField puts one field of a record or a nested map into out.
+func normalizeField(out map[string]any, name string, v any, depth int) error {
+	if !utf8.ValidString(name) {
+		return prefix(strconv.Quote(name), fault("name is not valid UTF-8"))
+	}
+	n, err := normalize(v, depth)
+	if err != nil {
+		return prefix(name, err)
+	}
+	out[name] = n
+	return nil
+}
+
 func normalize(v any, depth int) (any, error) {
-	if depth > maxDepth {
-		return nil, fault("nested deeper than %d", maxDepth)
+	if depth > MaxDepth {
+		return nil, fault("nested deeper than %d", MaxDepth)
 	}
 	// The values of the list first: they are the hot path, and need no reflection.
 	switch v := v.(type) {
@@ -99,10 +107,16 @@ func normalize(v any, depth int) (any, error) {
 	case int:
 		return int64(v), nil
 	case []byte:
+		if v == nil {
+			return nil, nil
+		}
 		return bytes.Clone(v), nil
 	case time.Time:
 		return v.UTC().Truncate(time.Microsecond), nil
 	case []any:
+		if v == nil {
+			return nil, nil
+		}
 		out := make([]any, len(v))
 		for i, e := range v {
 			n, err := normalize(e, depth+1)
@@ -113,13 +127,14 @@ func normalize(v any, depth int) (any, error) {
 		}
 		return out, nil
 	case map[string]any:
+		if v == nil {
+			return nil, nil
+		}
 		out := make(map[string]any, len(v))
 		for k, e := range v {
-			n, err := normalize(e, depth+1)
-			if err != nil {
-				return nil, prefix(k, err)
+			if err := normalizeField(out, k, e, depth+1); err != nil {
+				return nil, err
 			}
-			out[k] = n
 		}
 		return out, nil
 	case json.Number:
@@ -161,7 +176,9 @@ func reflected(v reflect.Value, depth int) (any, error) {
 		}
 		if v.Type().Elem().Kind() == reflect.Uint8 {
 			b := make([]byte, v.Len())
-			reflect.Copy(reflect.ValueOf(b), v)
+			for i := range b {
+				b[i] = byte(v.Index(i).Uint())
+			}
 			return b, nil
 		}
 		out := make([]any, v.Len())
@@ -182,11 +199,9 @@ func reflected(v reflect.Value, depth int) (any, error) {
 		}
 		out := make(map[string]any, v.Len())
 		for it := v.MapRange(); it.Next(); {
-			n, err := normalize(it.Value().Interface(), depth+1)
-			if err != nil {
-				return nil, prefix(it.Key().String(), err)
+			if err := normalizeField(out, it.Key().String(), it.Value().Interface(), depth+1); err != nil {
+				return nil, err
 			}
-			out[it.Key().String()] = n
 		}
 		return out, nil
 	}
