@@ -18,7 +18,7 @@ type Journal interface {
 
 	// Commit ends change i of the announcement: it gets the next Seq and Version.
 	// Not waited for; a reader sees it when it is durable. With as not nil the
-	// change is committed with as's Data, Before and Origin in place of what was
+	// change is committed with as's Op, Data, Before and Origin in place of what was
 	// announced (a foreign writer came in between).
 	Commit(t Ticket, i int, as *cdc.Change)
 

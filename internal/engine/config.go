@@ -1,0 +1,113 @@
+package engine
+
+import (
+	"cmp"
+	"math"
+	"math/rand/v2"
+	"time"
+
+	"github.com/s3db-go/replicator/cdc"
+	"github.com/s3db-go/replicator/internal/backoff"
+	"github.com/s3db-go/replicator/internal/journal"
+	"github.com/s3db-go/replicator/internal/ledger"
+	"github.com/s3db-go/replicator/internal/route"
+)
+
+// Config is what an engine is made of.
+type Config struct {
+	// Name is the destination's: the identity of its cursor and of its rows.
+	Name string
+	// Replicator names the whole in the ledger's rows.
+	Replicator string
+
+	Driver  cdc.Driver
+	Journal Journal
+	Router  Router
+	Ledger  Ledger
+	// Schema gives the shape that a rule makes of a resource, false if there is none
+	// to sync. Called outside of all locks, once per attempt of a sync. nil syncs
+	// nothing.
+	Schema func(resource string, rule int) (cdc.Schema, bool)
+	// Notify is told everything that happens, from one goroutine, in order. It must
+	// not block. nil tells nobody.
+	Notify func(Notice)
+
+	// Window bounds the bytes of loaded changes. Default 16 MiB.
+	Window int
+	// Concurrency caps the driver's own limit. Default: no cap.
+	Concurrency int
+	// MaxRetries is how many attempts may follow the first, -1 for none. Default 3.
+	MaxRetries int
+	// Backoff between the attempts of a delivery, with full jitter. Default 1 s
+	// doubling to a minute: a lane that could go again should not idle longer.
+	Backoff backoff.Policy
+	// Timeout of an attempt. Default 30 s.
+	Timeout time.Duration
+	// RecordSuccesses writes a row for each replicated delivery too.
+	RecordSuccesses bool
+}
+
+// Journal is what an engine needs of the journal.
+type Journal interface {
+	Read(after uint64) (journal.Reader, error)
+	Last() uint64
+	Cursor(name string) (journal.Cursor, bool)
+	SaveCursor(name string, c journal.Cursor) error
+}
+
+// Router decides what becomes of a change. It appends to dst one verdict per rule
+// that wants the change, and recovers from panics of the user's functions.
+type Router interface {
+	Route(dst []route.Verdict, change *cdc.Change) []route.Verdict
+}
+
+// Ledger keeps outcomes. When Put returns nil the rows are durable.
+type Ledger interface {
+	Put(rows ...ledger.Row) error
+}
+
+func (c Config) withDefaults() Config {
+	c.Window = cmp.Or(c.Window, 16<<20)
+	c.Concurrency = cmp.Or(c.Concurrency, math.MaxInt)
+	c.MaxRetries = max(cmp.Or(c.MaxRetries, 3), 0)
+	c.Backoff = cmp.Or(c.Backoff, backoff.Policy{Base: time.Second, Cap: time.Minute})
+	c.Timeout = cmp.Or(c.Timeout, 30*time.Second)
+	if c.Notify == nil {
+		c.Notify = func(Notice) {}
+	}
+	return c
+}
+
+// settings are what the core decides by.
+func (c Config) settings() Settings {
+	_, opens := c.Driver.(cdc.Opener)
+	_, syncs := c.Driver.(cdc.SchemaSyncer)
+	_, checks := c.Driver.(cdc.Checker)
+	limited, _ := c.Driver.(cdc.Limited)
+	return Settings{
+		Destination:     c.Name,
+		Window:          c.Window,
+		Concurrency:     c.Concurrency,
+		Retries:         c.MaxRetries,
+		Backoff:         c.Backoff,
+		Timeout:         c.Timeout,
+		RecordSuccesses: c.RecordSuccesses,
+		Opens:           opens,
+		Syncs:           syncs && c.Schema != nil,
+		Checks:          checks,
+		Limits:          func(target string) cdc.Limits { return limitsOf(limited, target) },
+		Rand:            rand.Float64,
+	}
+}
+
+// limitsOf asks the driver and fills in the defaults.
+func limitsOf(driver cdc.Limited, target string) cdc.Limits {
+	var l cdc.Limits
+	if driver != nil {
+		l = driver.Limits(target)
+	}
+	l.Items = cmp.Or(l.Items, cdc.DefaultItems)
+	l.Bytes = cmp.Or(l.Bytes, cdc.DefaultBytes)
+	l.Concurrency = cmp.Or(l.Concurrency, cdc.DefaultConcurrency)
+	return l
+}

@@ -1,0 +1,300 @@
+package engine
+
+import (
+	"cmp"
+	"errors"
+	"time"
+
+	"github.com/s3db-go/replicator/cdc"
+	"github.com/s3db-go/replicator/internal/backoff"
+	"github.com/s3db-go/replicator/internal/journal"
+	"github.com/s3db-go/replicator/internal/route"
+)
+
+// Settings are what a core decides by. They are exact: no field has a default.
+type Settings struct {
+	Destination string // for errors
+	// Window bounds the bytes of the loaded changes, as they are encoded in the
+	// journal, with what the core needs for each delivery counted in.
+	Window int
+	// Concurrency caps the running attempts, below what the driver allows.
+	Concurrency int
+	// Retries is how many charged attempts may follow the first one.
+	Retries int
+	Backoff backoff.Policy
+	// Timeout of an attempt. It is the caller's to enforce; the core only tells which
+	// attempts overran it.
+	Timeout time.Duration
+	// RecordSuccesses asks for a Record of each replicated delivery too.
+	RecordSuccesses bool
+	// The abilities of the driver: Opener, SchemaSyncer, Checker.
+	Opens, Syncs, Checks bool
+	// Limits of a target, with the defaults filled in. Asked when the target's first
+	// delivery comes, and again after each Opened and Synced.
+	Limits func(target string) cdc.Limits
+	// Rand gives numbers in [0,1) for the jitter.
+	Rand func() float64
+}
+
+const (
+	// loadBytes is read at a time: some hundred changes, so that the cost of a load
+	// vanishes and yet the first batch leaves before the window is full.
+	loadBytes = 256 << 10
+	// itemCost is what a delivery costs the window beyond its change: the item, its
+	// place in lane and queue, the fields of its own. Without it a window of tiny
+	// changes would take many times its size.
+	itemCost = 768
+	// saveEvery bounds what a crash repeats; each save is two fsyncs.
+	saveEvery = time.Second
+	// schemaRetry is how long a target that refused its schema for good is believed;
+	// someone may have granted the right meanwhile.
+	schemaRetry = 30 * time.Second
+)
+
+// helpless paces what is retried because our own side failed (ledger, journal, a
+// target's schema): it is nobody's attempt, and there is nothing to spread.
+func helpless(failures int) time.Duration {
+	return backoff.Policy{Base: time.Second, Cap: 30 * time.Second}.Ceiling(failures)
+}
+
+// Core decides what one destination does next. It belongs to one goroutine.
+type Core struct {
+	set Settings
+	now time.Time // of the present step
+
+	window   window
+	behind   bool // the journal may have more than was asked for
+	loading  bool
+	loadFail retry
+
+	targets    map[string]*target
+	runnable   queue[*target] // those with something to start
+	timers     timers
+	running    []*Attempt
+	attempts   uint64
+	accepted   uint64 // deliveries, ever: the clock of charging
+	opened     bool
+	opening    bool
+	breaker    breaker
+	checking   []judgement // failures that wait for the Check under way
+	checkProbe bool        // the check speaks for a probe
+
+	ended      []*item // outcomes that wait for their Record
+	recorded   []*item // in the Record under way
+	outcomes   []Outcome
+	recordFail retry
+
+	unsaved bool
+	saving  bool
+	saveAt  time.Time
+	saveErr error
+
+	halted  bool
+	wakeAt  time.Time
+	actions []Action
+	notices []Notice
+	counts  counts
+
+	freeItems    []*item
+	freeLanes    []*lane
+	freeAttempts []*Attempt
+	answers      []error
+	judgements   []judgement
+}
+
+// retry paces one thing that is tried until it works.
+type retry struct {
+	failures int
+	at       time.Time
+	err      error
+}
+
+func (r *retry) fail(now time.Time, err error) {
+	r.failures++
+	r.err = err
+	r.at = now.Add(helpless(r.failures))
+}
+
+// NewCore makes a core that goes on where the cursor says. Its first event is
+// Opened if the driver opens, Tick if not.
+func NewCore(s Settings, from journal.Cursor) *Core {
+	return &Core{
+		set:     s,
+		window:  newWindow(from),
+		behind:  true,
+		opened:  !s.Opens,
+		opening: s.Opens,
+		targets: map[string]*target{},
+	}
+}
+
+// Step takes in an event and gives what is to be done now. Times never go back.
+// The result is valid until the next Step.
+func (c *Core) Step(now time.Time, event Event) []Action {
+	c.now = now
+	clear(c.actions)
+	clear(c.notices)
+	c.actions, c.notices = c.actions[:0], c.notices[:0]
+	switch e := event.(type) {
+	case More:
+		c.behind = true
+	case Loaded:
+		c.load(e)
+	case LoadFailed:
+		c.loading = false
+		c.loadFail.fail(now, e.Err)
+	case Finished:
+		c.finish(e)
+	case Recorded:
+		c.onRecorded(e.Err)
+	case Saved:
+		c.saving, c.saveErr = false, e.Err
+		c.unsaved = c.unsaved || e.Err != nil
+	case Synced:
+		c.onSynced(e)
+	case Opened:
+		c.onOpened(e.Err)
+	case Checked:
+		c.onChecked(e.Err)
+	case Tick:
+		c.wakeAt = time.Time{}
+	case Halt:
+		c.halted = true
+	}
+	c.unpark()
+	c.start()
+	c.keep()
+	c.wake()
+	if len(c.notices) > 0 {
+		c.act(Notify{c.notices})
+	}
+	return c.actions
+}
+
+func (c *Core) act(a Action)    { c.actions = append(c.actions, a) }
+func (c *Core) notify(n Notice) { n.Time = c.now; c.notices = append(c.notices, n) }
+
+// Settled reports whether a change that the journal gives was settled in a former
+// run, so that it needs no routing.
+func (c *Core) Settled(seq uint64) bool { return c.window.settled(seq) }
+
+// Low is the Seq up to which everything is settled.
+func (c *Core) Low() uint64 { return c.window.low() }
+
+// Cursor is what is settled.
+func (c *Core) Cursor() journal.Cursor { return c.window.cursor() }
+
+// Quiet reports whether nothing is under way that would change the cursor. After
+// Halt it becomes true when the last attempt has ended and its outcomes are
+// recorded, or can't be.
+func (c *Core) Quiet() bool {
+	return len(c.running) == 0 && len(c.recorded) == 0 && !c.saving && (len(c.ended) == 0 || c.recordFail.failures > 0)
+}
+
+// load takes routed changes into the window and their deliveries into the lanes.
+func (c *Core) load(e Loaded) {
+	c.loading = false
+	c.loadFail = retry{}
+	if e.CaughtUp {
+		c.behind = false
+	}
+	for i := range e.Changes {
+		c.take(&e.Changes[i])
+	}
+}
+
+func (c *Core) take(r *Routed) {
+	c.window.pass(r.Change.Seq)
+	c.counts.wanted += uint64(len(r.Verdicts))
+	items := 0
+	for i := range r.Verdicts {
+		v := &r.Verdicts[i]
+		if !skipped(v) {
+			items++
+			continue
+		}
+		c.counts.skipped++
+		c.notify(Notice{Kind: NoteSettled, Status: Skipped, Change: r.Change, Target: v.Target, Reason: v.Skip})
+	}
+	if items == 0 {
+		c.unsaved = true
+		return
+	}
+	e := c.window.add(r.Change, r.Bytes+items*itemCost, items)
+	for i := range r.Verdicts {
+		v := &r.Verdicts[i]
+		if skipped(v) {
+			continue
+		}
+		it := take(&c.freeItems)
+		it.delivery, it.entry, it.bytes, it.err, it.mark = v.Delivery, e, r.Bytes, cause(v.Err), c.accepted
+		it.target = c.targetOf(v.Target)
+		if v.Err == nil && c.set.Syncs {
+			it.shape = c.shapeOf(it.target, v.Rule, r.Change)
+		}
+		// What failed in routing waits for its turn like any other, so that its failure
+		// is recorded before a later change of the record goes. Where that has no lane,
+		// since its key could not be built, the record is the best guess.
+		c.enter(it, cmp.Or(v.Lane, r.Change.RecordID), v.OldLane)
+	}
+}
+
+// cause takes off the names that an error was given already: blame adds them where
+// they are wanted.
+func cause(err error) error {
+	if e, ok := errors.AsType[*cdc.DeliveryError](err); ok {
+		return e.Err
+	}
+	return err
+}
+
+func skipped(v *route.Verdict) bool { return v.Skip != "" && v.Err == nil }
+
+// keep reads ahead, writes down, and saves, as far as each is due.
+func (c *Core) keep() {
+	if len(c.ended) > 0 && len(c.recorded) == 0 && !c.now.Before(c.recordFail.at) {
+		c.record()
+	}
+	if c.halted {
+		return
+	}
+	if room := c.set.Window - c.window.bytes; c.behind && !c.loading && room > 0 && !c.now.Before(c.loadFail.at) {
+		c.loading = true
+		c.act(Load{min(room, loadBytes)})
+	}
+	if c.unsaved && !c.saving && !c.now.Before(c.saveAt) {
+		c.unsaved, c.saving = false, true
+		c.saveAt = c.now.Add(saveEvery)
+		c.act(Save{c.window.cursor()})
+	}
+}
+
+// wake asks for a Tick at the next time at which something is due. What is under
+// way needs none: its end is an event.
+func (c *Core) wake() {
+	var next time.Time
+	soonest := func(t time.Time) {
+		if t.After(c.now) && (next.IsZero() || t.Before(next)) {
+			next = t
+		}
+	}
+	if len(c.timers) > 0 {
+		soonest(c.timers[0].at)
+	}
+	if c.breaker.open() && !c.breaker.probing && (c.runnable.len() > 0 || !c.opened) {
+		soonest(c.breaker.until)
+	}
+	if len(c.ended) > 0 {
+		soonest(c.recordFail.at)
+	}
+	if c.behind && !c.loading {
+		soonest(c.loadFail.at)
+	}
+	if c.unsaved && !c.saving {
+		soonest(c.saveAt)
+	}
+	if !next.IsZero() && !next.Equal(c.wakeAt) {
+		c.wakeAt = next
+		c.act(Wake{next})
+	}
+}

@@ -1,0 +1,31 @@
+// Package engine carries the changes of a journal to one destination.
+//
+// It has two parts. The [Core] decides: it is told what happened ([Event]) and
+// answers with what to do next ([Action]). There is no goroutine, clock, lock or
+// randomness in it, so that a test can lead it through any course of events. The
+// [Engine] acts: it reads the journal, routes, calls the driver, writes the ledger
+// and tells the core how that ended.
+//
+// # What it promises
+//
+// The changes of a lane are applied in their order, one attempt at a time; a
+// change goes only when its predecessor's outcome is settled: accepted by the
+// destination, contained in a later change that was, or in the ledger as failed.
+// A failed delivery is in the ledger before the cursor passes it. Memory is bounded
+// by a window in bytes. An outage of the destination spends no record's attempts.
+//
+// # What it does not
+//
+// It does not make an attempt stop: a driver that ignores its context keeps its
+// lanes and one of the destination's places until it returns. A lane that waits
+// for a retry keeps its share of the window; should such lanes fill it, the
+// destination waits for them. The cursor knows changes, not deliveries: where a
+// change has several, a restart repeats those that were settled while another was
+// not, and what followed them in their lanes.
+//
+// # Words
+//
+// An item is one delivery on its way through the core. An entry is one change of
+// the window, settled when its last item is. A shape is what one rule makes of one
+// resource at a target, and what schema sync is asked for.
+package engine

@@ -1,0 +1,169 @@
+package engine
+
+import (
+	"time"
+
+	"github.com/s3db-go/replicator/cdc"
+	"github.com/s3db-go/replicator/internal/journal"
+	"github.com/s3db-go/replicator/internal/route"
+)
+
+// Event is something that the core is told.
+type Event interface{ event() }
+
+// The events.
+type (
+	// More: the journal has changes beyond the last that was loaded.
+	More struct{}
+	// Loaded answers a Load. The core keeps neither the slice nor the verdicts, only
+	// the changes.
+	Loaded struct {
+		Changes []Routed
+		// CaughtUp: there is nothing more to read until More.
+		CaughtUp bool
+	}
+	// LoadFailed answers a Load: the journal could not be read.
+	LoadFailed struct{ Err error }
+	// Finished answers an Apply.
+	Finished struct {
+		Attempt *Attempt
+		Err     error // what the driver said
+		Took    time.Duration
+	}
+	// Recorded answers a Record.
+	Recorded struct{ Err error }
+	// Saved answers a Save.
+	Saved struct{ Err error }
+	// Synced answers a Sync.
+	Synced struct {
+		Sync Sync
+		// Version of the schema that the target has now, if Err is nil.
+		Version int
+		Err     error
+	}
+	// Opened answers an Open. The first one is told without being asked for.
+	Opened struct{ Err error }
+	// Checked answers a Check.
+	Checked struct{ Err error }
+	// Tick: the time of the last Wake has come.
+	Tick struct{}
+	// Halt: start nothing more. What runs is finished and recorded.
+	Halt struct{}
+)
+
+// Routed is a change of the journal with what the router made of it.
+type Routed struct {
+	Change   *cdc.Change
+	Bytes    int // encoded
+	Verdicts []route.Verdict
+}
+
+// Action is something that the core asks for.
+type Action interface{ action() }
+
+// The actions.
+type (
+	// Load: read and route the next changes of the journal, up to so many bytes, at
+	// least one.
+	Load struct{ Bytes int }
+	// Apply: call the driver.
+	Apply struct{ Attempt *Attempt }
+	// Record: make the outcomes durable. The slice is valid until Recorded.
+	Record struct{ Outcomes []Outcome }
+	// Save: make the cursor durable.
+	Save struct{ Cursor journal.Cursor }
+	// Sync: bring the target into the shape that a rule makes of a resource.
+	Sync struct {
+		Target   string
+		Resource string
+		Rule     int
+		shape    *shape
+		wanted   int // the shape's, when this was asked for
+		probe    bool
+	}
+	// Open: open the driver.
+	Open struct{}
+	// Check: ask the driver whether the destination lives.
+	Check struct{}
+	// Wake: tell a Tick at that time. It replaces the former Wake.
+	Wake struct{ At time.Time }
+	// Notify: tell the listeners. The slice is valid until the next Step.
+	Notify struct{ Notices []Notice }
+)
+
+func (More) event()       {}
+func (Loaded) event()     {}
+func (LoadFailed) event() {}
+func (Finished) event()   {}
+func (Recorded) event()   {}
+func (Saved) event()      {}
+func (Synced) event()     {}
+func (Opened) event()     {}
+func (Checked) event()    {}
+func (Tick) event()       {}
+func (Halt) event()       {}
+
+func (Load) action()   {}
+func (Apply) action()  {}
+func (Record) action() {}
+func (Save) action()   {}
+func (Sync) action()   {}
+func (Open) action()   {}
+func (Check) action()  {}
+func (Wake) action()   {}
+func (Notify) action() {}
+
+// Status is how a delivery ended.
+type Status uint8
+
+// The ends of a delivery.
+const (
+	Replicated Status = iota + 1 // the destination accepted it
+	Coalesced                    // the destination accepted a later one that contains it
+	Skipped                      // the user's filter or transform did not want it
+	Failed                       // given up
+)
+
+// Outcome is the end of a delivery that is to be recorded.
+type Outcome struct {
+	Status Status // Replicated or Failed
+	Change *cdc.Change
+	Target string
+	Calls  int           // of the driver
+	Took   time.Duration // the last call
+	Err    error         // nil unless Failed
+}
+
+// Kind is what a notice tells.
+type Kind uint8
+
+// The kinds of notices.
+const (
+	// NoteSettled: a delivery ended; Status says how.
+	NoteSettled Kind = iota + 1
+	// NoteRetrying: an attempt failed, another will follow.
+	NoteRetrying
+	// NoteBreakerOpened and NoteBreakerClosed: the destination is taken for
+	// unavailable, and for available again.
+	NoteBreakerOpened
+	NoteBreakerClosed
+)
+
+// Notice is what listeners are told. A notice of a failure follows its record.
+type Notice struct {
+	Kind   Kind
+	Time   time.Time
+	Status Status
+	// Change and Target are unset in a notice of the breaker. The change is raw: it
+	// may hold what no route let through.
+	Change *cdc.Change
+	Target string
+	// Took is how long the last call of the driver ran.
+	Took time.Duration
+	// RetryCount is how many attempts the delivery was charged before this one.
+	RetryCount int
+	// Reason says why a delivery was skipped.
+	Reason string
+	// Err is a *cdc.DeliveryError, or why the breaker opened.
+	Err error
+}

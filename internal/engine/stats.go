@@ -1,0 +1,86 @@
+package engine
+
+import "time"
+
+// counts are what happened since the core was made.
+type counts struct {
+	wanted, replicated, coalesced, skipped, failed, retried uint64
+}
+
+func (n *counts) add(s Status) {
+	switch s {
+	case Replicated:
+		n.replicated++
+	case Coalesced:
+		n.coalesced++
+	case Failed:
+		n.failed++
+	}
+}
+
+// Stats is a snapshot of an engine. The counts are of deliveries and start at zero
+// with the engine. Wanted = Replicated + Coalesced + Skipped + Failed + Loaded.
+type Stats struct {
+	Wanted, Replicated, Coalesced, Skipped, Failed uint64
+
+	Attempts uint64 // calls of the driver
+	Retried  uint64 // failures of deliveries that another attempt followed, or will
+	Loaded   int    // deliveries that are loaded and not settled
+	// WindowBytes is what the loaded changes take of the window.
+	WindowBytes int
+	InFlight    int // attempts that run
+	Stuck       int // attempts among them that overran their timeout
+	// Unrecorded is how many outcomes wait to be written to the ledger.
+	Unrecorded int
+
+	// Low is the Seq up to which everything is settled; Settled counts the settled
+	// changes above it too.
+	Low, Settled uint64
+	// Waiting is how many changes of the journal are not settled.
+	Waiting uint64
+	// Oldest is when the oldest of them was announced, zero if there is none. Lag is
+	// its age.
+	Oldest time.Time
+	Lag    time.Duration
+
+	Breaker Breaker
+	// The last failures of our own side, nil once it worked again.
+	LedgerErr, JournalErr, CursorErr error
+}
+
+// Breaker is a snapshot of a destination's breaker.
+type Breaker struct {
+	Open  bool
+	Since time.Time // when it opened
+	Probe time.Time // when the destination is asked again
+	Err   error     // the last failure that counted for the destination, nil if there was none
+}
+
+// Stats tells how the core stands. Waiting and Lag are zero; the caller knows how
+// long the journal is.
+func (c *Core) Stats(now time.Time) Stats {
+	n := c.counts
+	s := Stats{
+		Wanted: n.wanted, Replicated: n.replicated, Coalesced: n.coalesced, Skipped: n.skipped, Failed: n.failed,
+		Attempts: c.attempts, Retried: n.retried,
+		Loaded:      int(n.wanted - n.replicated - n.coalesced - n.skipped - n.failed),
+		WindowBytes: c.window.bytes,
+		InFlight:    len(c.running),
+		Unrecorded:  len(c.ended) + len(c.recorded),
+		Low:         c.window.low(), Settled: c.window.count(),
+		Breaker:   Breaker{Open: c.breaker.open(), Since: c.breaker.since, Err: c.breaker.err},
+		LedgerErr: c.recordFail.err, JournalErr: c.loadFail.err, CursorErr: c.saveErr,
+	}
+	if s.Breaker.Open {
+		s.Breaker.Probe = c.breaker.until
+	}
+	if c.window.first != nil {
+		s.Oldest = c.window.first.change.Time
+	}
+	for _, a := range c.running {
+		if now.Sub(a.started) > c.set.Timeout {
+			s.Stuck++
+		}
+	}
+	return s
+}

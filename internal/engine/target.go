@@ -1,0 +1,212 @@
+package engine
+
+import (
+	"container/heap"
+	"time"
+
+	"github.com/s3db-go/replicator/cdc"
+)
+
+// target is where routes end: its lanes, what is ready to go, and its schema.
+type target struct {
+	name   string
+	limits cdc.Limits
+	lanes  map[string]*lane
+	ready  queue[*item] // heads of lanes, in the order in which they became ready
+	queued bool         // stands in Core.runnable
+
+	shapes   []*shape
+	due      queue[*shape] // to be synced before anything goes
+	syncing  bool
+	waiting  bool // a timer is running for the next sync
+	failures int  // of syncs in a row
+}
+
+// shape is what one rule makes of one resource.
+type shape struct {
+	resource string
+	rule     int
+	known    bool // synced or refused, at version
+	version  int
+	wanted   int // newest version that a delivery had
+	due      bool
+	err      error     // the target refused it
+	until    time.Time // and is not asked again before
+}
+
+func (c *Core) targetOf(name string) *target {
+	t := c.targets[name]
+	if t == nil {
+		t = &target{name: name, lanes: map[string]*lane{}, limits: c.set.Limits(name)}
+		c.targets[name] = t
+	}
+	return t
+}
+
+// shapeOf gives the shape that a delivery of the rule needs at the target, and puts
+// it down for syncing if the target does not have it yet. Targets have one or two
+// shapes, so that a search is quicker than a map.
+func (c *Core) shapeOf(t *target, rule int, change *cdc.Change) *shape {
+	var s *shape
+	for _, known := range t.shapes {
+		if known.rule == rule && known.resource == change.Resource {
+			s = known
+			break
+		}
+	}
+	if s == nil {
+		s = &shape{resource: change.Resource, rule: rule}
+		t.shapes = append(t.shapes, s)
+	}
+	s.wanted = max(s.wanted, change.SchemaVersion)
+	again := s.err != nil && !c.now.Before(s.until)
+	if (!s.known || s.wanted > s.version || again) && !s.due {
+		c.demand(t, s)
+	}
+	return s
+}
+
+// demand puts a shape down for syncing.
+func (c *Core) demand(t *target, s *shape) {
+	s.due, s.err = true, nil
+	t.due.push(s)
+	c.run(t)
+}
+
+// ready lets an item go as soon as there is a place for it, if it is its turn.
+func (c *Core) ready(it *item) {
+	if it.busy || it.parked || !it.heads() {
+		return
+	}
+	if it.err == nil && it.shape != nil {
+		it.err = it.shape.err
+	}
+	if it.err != nil {
+		c.end(it, Failed)
+		return
+	}
+	it.target.ready.push(it)
+	c.run(it.target)
+}
+
+// run puts a target among those that have something to start.
+func (c *Core) run(t *target) {
+	if !t.queued && !t.syncing && !t.waiting && (t.ready.len() > 0 || t.due.len() > 0) {
+		t.queued = true
+		c.runnable.push(t)
+	}
+}
+
+// start starts whatever may run now, the targets taking turns.
+func (c *Core) start() {
+	if c.halted {
+		return
+	}
+	if !c.opened {
+		if !c.opening && c.breaker.allows(c.now) {
+			c.opening, c.breaker.probing = true, true
+			c.act(Open{})
+		}
+		return
+	}
+	for idle := 0; idle < c.runnable.len() && len(c.running) < c.set.Concurrency && c.breaker.allows(c.now); {
+		t := c.runnable.pop()
+		t.queued = false
+		if c.startOne(t) {
+			idle = 0
+		} else {
+			idle++
+		}
+		c.run(t)
+	}
+}
+
+// startOne starts one sync or one attempt at the target.
+func (c *Core) startOne(t *target) bool {
+	probe := c.breaker.open()
+	switch {
+	case t.due.len() > 0:
+		s := t.due.front()
+		t.syncing = true
+		c.act(Sync{Target: t.name, Resource: s.resource, Rule: s.rule, shape: s, wanted: s.wanted, probe: probe})
+	case len(c.running) < t.limits.Concurrency:
+		a := c.form(t, probe)
+		c.running = append(c.running, a)
+		c.act(Apply{a})
+	default:
+		return false
+	}
+	c.breaker.probing = probe
+	return true
+}
+
+// onSynced lets a target's deliveries go, or fails them if it refused the schema for
+// good; any other failure is the destination's, and tried again.
+func (c *Core) onSynced(e Synced) {
+	t, s := c.targets[e.Sync.Target], e.Sync.shape
+	t.syncing = false
+	fault := cdc.FaultOf(e.Err)
+	if e.Sync.probe && (e.Err == nil || fault == cdc.RecordFault) {
+		// It answers, but only a delivery shows that it accepts any.
+		c.breaker.judged(c.now)
+	}
+	switch {
+	case e.Err == nil:
+		s.known, s.version = true, max(e.Sync.wanted, e.Version)
+		c.synced(t)
+		t.limits = c.set.Limits(t.name)
+		if s.wanted > s.version {
+			c.demand(t, s)
+		}
+	case fault == cdc.RecordFault:
+		s.known, s.version = true, s.wanted
+		s.err, s.until = e.Err, c.now.Add(schemaRetry)
+		c.synced(t)
+		// Those that wait go once around: ready ends the ones of this shape.
+		for range t.ready.len() {
+			c.ready(t.ready.pop())
+		}
+	default:
+		t.failures++
+		t.waiting = true
+		heap.Push(&c.timers, timer{at: c.now.Add(max(helpless(t.failures), cdc.AfterOf(e.Err))), target: t})
+		c.unreach(e.Sync.probe, e.Err)
+	}
+	c.run(t)
+}
+
+// synced takes the shape at the front off the list.
+func (c *Core) synced(t *target) {
+	t.due.pop().due = false
+	t.failures = 0
+}
+
+func (c *Core) onOpened(err error) {
+	c.opening = false
+	if err == nil {
+		c.opened = true
+		c.reach()
+		for _, t := range c.targets {
+			t.limits = c.set.Limits(t.name)
+		}
+		return
+	}
+	if c.breaker.open() {
+		c.unreach(true, err)
+	} else if c.breaker.trip(c.now, err) {
+		c.notify(Notice{Kind: NoteBreakerOpened, Err: err})
+	}
+}
+
+// reach and unreach tell the breaker how a call of the destination went.
+func (c *Core) reach() {
+	if c.breaker.succeed() {
+		c.notify(Notice{Kind: NoteBreakerClosed})
+	}
+}
+
+func (c *Core) unreach(probe bool, err error) {
+	if c.breaker.fail(c.now, probe, err) {
+		c.notify(Notice{Kind: NoteBreakerOpened, Err: err})
+	}
+}

@@ -1,0 +1,72 @@
+package journal
+
+import (
+	"encoding/binary"
+	"os"
+	"testing"
+
+	"github.com/s3db-go/replicator/internal/disk"
+)
+
+// Newest gives the newest segment's file and where it ends.
+func Newest(t *testing.T, fsys disk.FS) (name string, end int) {
+	t.Helper()
+	found, err := inspect(fsys)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := found.segments[len(found.segments)-1]
+	return segmentName(s.number), int(s.end)
+}
+
+// Modernize changes a closed journal into what a newer version could have written:
+// the newest segment's format version, the kind of its last frame, or the version of
+// a small file. The checksums are right.
+func Modernize(t *testing.T, fsys disk.FS, what string) {
+	t.Helper()
+	found, err := inspect(fsys)
+	if err != nil {
+		t.Fatal(err)
+	}
+	newest := found.segments[len(found.segments)-1]
+	name := segmentName(newest.number)
+	if what != "segment" && what != "kind" {
+		name = what
+	}
+	b, err := disk.ReadFile(fsys, name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	switch what {
+	case "segment":
+		binary.LittleEndian.PutUint32(b[headerSize+8:], formatVersion+1)
+		binary.LittleEndian.PutUint32(b[32:], checksum(b[headerSize:sealedSize(b)]))
+		binary.LittleEndian.PutUint32(b[36:], checksum(b[:36]))
+	case "kind":
+		at := int64(0)
+		for at+sealedSize(b[at:]) < newest.end {
+			at += sealedSize(b[at:])
+		}
+		b[at+4] = 99
+		binary.LittleEndian.PutUint32(b[at+36:], checksum(b[at:at+36]))
+	default:
+		binary.LittleEndian.PutUint32(b[8:], formatVersion+1)
+		clear(b[12:16])
+		binary.LittleEndian.PutUint32(b[12:], checksum(b))
+	}
+	f, err := fsys.OpenFile(name, os.O_RDWR, 0)
+	if err == nil {
+		_, err = f.WriteAt(b, 0)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// AwaitSpare waits until the next segment's file is made. The writer must be idle.
+func AwaitSpare(d *Disk) {
+	s := <-d.writer.spare
+	ready := make(chan spare, 1)
+	ready <- s
+	d.writer.spare = ready
+}

@@ -1,0 +1,187 @@
+package journal
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+
+	"github.com/s3db-go/replicator/cdc"
+	"github.com/s3db-go/replicator/internal/codec"
+)
+
+// The payloads. A change stands in them as codec writes it, without Seq and Version.
+//
+//	start   the first frame of a segment, and of no other place
+//	        8 bytes "RPLCJRNL"; u32 format version, 1; u32 number of frames that
+//	        follow at once and repeat the announcements that are open here;
+//	        u64 Seq of the first change that is committed here;
+//	        u64 highest Version before; u64 highest ticket before;
+//	        u64 offset up to which the segment before holds, 0 if there is none
+//	begin   u64 ticket; items
+//	commit  u64 ticket; u64 Seq; u64 Version; u32 index; to the end a change that
+//	        replaces the announced one, or nothing
+//	abort   u64 ticket; u32 index
+//	append  u64 Seq and u64 Version of the first change, each next one higher by 1;
+//	        items
+//
+//	items   to the end: u32 index, u32 length, the change
+//
+// An announcement of many changes may take several begin frames with one ticket.
+const (
+	magic         = "RPLCJRNL"
+	formatVersion = 1
+)
+
+// key names one announced change.
+type key struct {
+	ticket Ticket
+	index  uint32
+}
+
+// start is what a segment says of itself.
+type start struct {
+	carried     uint32
+	first       uint64
+	version     uint64
+	ticket      Ticket
+	previousEnd int64
+}
+
+func appendStart(b []byte, s start) []byte {
+	at := len(b)
+	b = append(reserve(b), magic...)
+	b = binary.LittleEndian.AppendUint32(b, formatVersion)
+	b = binary.LittleEndian.AppendUint32(b, s.carried)
+	b = binary.LittleEndian.AppendUint64(b, s.first)
+	b = binary.LittleEndian.AppendUint64(b, s.version)
+	b = binary.LittleEndian.AppendUint64(b, uint64(s.ticket))
+	b = binary.LittleEndian.AppendUint64(b, uint64(s.previousEnd))
+	return seal(b, at, kindStart)
+}
+
+func appendCommit(b []byte, k key, seq, version uint64, as []byte) []byte {
+	at := len(b)
+	b = binary.LittleEndian.AppendUint64(reserve(b), uint64(k.ticket))
+	b = binary.LittleEndian.AppendUint64(b, seq)
+	b = binary.LittleEndian.AppendUint64(b, version)
+	b = binary.LittleEndian.AppendUint32(b, k.index)
+	return seal(append(b, as...), at, kindCommit)
+}
+
+func appendAbort(b []byte, k key) []byte {
+	at := len(b)
+	b = binary.LittleEndian.AppendUint64(reserve(b), uint64(k.ticket))
+	b = binary.LittleEndian.AppendUint32(b, k.index)
+	return seal(b, at, kindAbort)
+}
+
+// pieceSize is where an announcement of many changes goes on in a further frame, so
+// that a reader holds little more than its largest change at once.
+const pieceSize = 1 << 20
+
+// item is a change on its way into a frame.
+type item struct {
+	index  uint32
+	change *cdc.Change
+	size   int // encoded, filled in when it is written
+}
+
+// appendItems writes the items into as many frames as they need. open begins a
+// frame's payload with what stands before its items.
+func appendItems(b []byte, k kind, items []item, open func(b []byte, first int) []byte) ([]byte, error) {
+	for i := 0; i < len(items); {
+		at := len(b)
+		b = open(reserve(b), i)
+		for first := i; i < len(items) && (i == first || len(b)-at < pieceSize); i++ {
+			var err error
+			if b, err = appendItem(b, &items[i]); err != nil {
+				return nil, err
+			}
+		}
+		b = seal(b, at, k)
+	}
+	return b, nil
+}
+
+func appendItem(b []byte, it *item) ([]byte, error) {
+	// Before a byte is written: what is far too large shall not take the memory.
+	if it.size = codec.SizeChange(it.change); it.size > maxChange {
+		return nil, fmt.Errorf("journal: %s: %d bytes: %w", it.change.RecordKey(), it.size, cdc.ErrTooLarge)
+	}
+	b = binary.LittleEndian.AppendUint32(b, it.index)
+	b = binary.LittleEndian.AppendUint32(b, uint32(it.size))
+	return codec.AppendChange(b, it.change)
+}
+
+func appendBegin(b []byte, t Ticket, items []item) ([]byte, error) {
+	return appendItems(b, kindBegin, items, func(b []byte, _ int) []byte {
+		return binary.LittleEndian.AppendUint64(b, uint64(t))
+	})
+}
+
+// appendAppend leaves out the numbers; numberAppends fills them in.
+func appendAppend(b []byte, items []item) ([]byte, error) {
+	return appendItems(b, kindAppend, items, func(b []byte, first int) []byte {
+		// The place among the items, until it is replaced by a Seq.
+		b = binary.LittleEndian.AppendUint64(b, uint64(first))
+		return binary.LittleEndian.AppendUint64(b, uint64(first))
+	})
+}
+
+// numberAppends adds the Seq and Version of the first item to the numbers in the
+// append frames that b consists of.
+func numberAppends(b []byte, seq, version uint64) {
+	for len(b) > 0 {
+		size := sealedSize(b)
+		payload := b[headerSize:size]
+		binary.LittleEndian.PutUint64(payload, binary.LittleEndian.Uint64(payload)+seq)
+		binary.LittleEndian.PutUint64(payload[8:], binary.LittleEndian.Uint64(payload[8:])+version)
+		binary.LittleEndian.PutUint32(b[32:], checksum(payload))
+		b = b[size:]
+	}
+}
+
+// errPayload: the checksum is right and the content is not.
+var errPayload = errors.New("the frame's content makes no sense")
+
+// parseStart reads the payload of a start frame. It looks at the format version
+// before anything that another version may have changed.
+func parseStart(b []byte) (start, error) {
+	if len(b) < len(magic)+4 || string(b[:len(magic)]) != magic {
+		return start{}, errPayload
+	}
+	if v := binary.LittleEndian.Uint32(b[8:]); v != formatVersion {
+		return start{}, fmt.Errorf("%w: version %d, this program writes %d", ErrFormat, v, formatVersion)
+	}
+	if len(b) != 48 {
+		return start{}, errPayload
+	}
+	s := start{
+		carried:     binary.LittleEndian.Uint32(b[12:]),
+		first:       binary.LittleEndian.Uint64(b[16:]),
+		version:     binary.LittleEndian.Uint64(b[24:]),
+		ticket:      Ticket(binary.LittleEndian.Uint64(b[32:])),
+		previousEnd: int64(binary.LittleEndian.Uint64(b[40:])),
+	}
+	if s.first == 0 || s.previousEnd < 0 {
+		return start{}, errPayload
+	}
+	return s, nil
+}
+
+// parseItems calls fn for every item of a begin or append frame.
+func parseItems(b []byte, fn func(index uint32, change []byte)) error {
+	for len(b) > 0 {
+		if len(b) < 8 {
+			return errPayload
+		}
+		index, length := binary.LittleEndian.Uint32(b), binary.LittleEndian.Uint32(b[4:])
+		b = b[8:]
+		if uint64(length) > uint64(len(b)) {
+			return errPayload
+		}
+		fn(index, b[:length])
+		b = b[length:]
+	}
+	return nil
+}

@@ -1,0 +1,238 @@
+package journal
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/s3db-go/replicator/cdc"
+	"github.com/s3db-go/replicator/internal/codec"
+)
+
+// reader reads from the tail as long as it holds what comes next, else from the
+// segments.
+type reader struct {
+	journal *Disk
+	next    uint64 // Seq
+	out     []Entry
+	cold    *cold // nil while the tail serves
+	names   *codec.Interner
+	failed  error // the damage that was met
+	closed  bool
+}
+
+// cold is a reader's way through one segment.
+type cold struct {
+	scan  *scan
+	state replay
+	ready []committed // from the last frame, not given out yet
+}
+
+// Read implements [Journal]. What lies before the oldest segment is gone, which is
+// an error too.
+func (d *Disk) Read(after uint64) (Reader, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	newest := d.segments[len(d.segments)-1]
+	switch first := d.segments[0].first; {
+	case d.closing:
+		return nil, cdc.ErrStopped
+	case after > d.last:
+		return nil, &CorruptError{File: filePath(d.fs, segmentName(newest.number)), Offset: newest.end, Seq: d.last,
+			Reason: fmt.Sprintf("it is to be read from behind seq %d, which is beyond its end", after), Hint: hintSegment}
+	case after+1 < first:
+		return nil, fmt.Errorf("journal: seq %d is no longer there, the journal begins at %d", after+1, first)
+	}
+	return &reader{journal: d, next: after + 1, names: codec.NewInterner()}, nil
+}
+
+// Next implements [Reader]. After Close of the reader or the journal it gives
+// cdc.ErrStopped. What is damaged is [ErrCorrupt], again at every call.
+func (r *reader) Next(maxBytes int) ([]Entry, error) {
+	clear(r.out)
+	r.out = r.out[:0]
+	d := r.journal
+	d.mu.Lock()
+	stopped, durable := d.closing || r.closed, d.durable
+	warm := r.next >= d.tail.first()
+	if !stopped && warm && r.next <= durable {
+		r.out = d.tail.read(r.out, r.next, maxBytes)
+	}
+	d.mu.Unlock()
+	switch {
+	case stopped:
+		return nil, cdc.ErrStopped
+	case warm:
+		r.leave()
+	default:
+		if err := r.failed; err != nil {
+			return nil, err
+		}
+		if err := r.readCold(maxBytes, durable); err != nil {
+			r.leave()
+			// Damage stays in the way, also where a later segment would lead around
+			// it. What was read before it is whole and goes first.
+			if errors.Is(err, ErrCorrupt) {
+				r.failed = err
+			}
+			if len(r.out) == 0 {
+				return nil, err
+			}
+		}
+	}
+	if n := len(r.out); n > 0 {
+		r.next = r.out[n-1].Change.Seq + 1
+	}
+	return r.out, nil
+}
+
+// readCold fills r.out from the segments.
+func (r *reader) readCold(maxBytes int, durable uint64) error {
+	size := 0
+	for seq := r.next; seq <= durable; seq++ {
+		c, err := r.peek(seq)
+		if err != nil {
+			return err
+		}
+		if size += len(c.change); size > maxBytes && len(r.out) > 0 {
+			return nil
+		}
+		change, err := codec.DecodeChange(c.change, r.names)
+		if err != nil {
+			return explain(r.journal.fs, r.cold.scan, seq-1, err)
+		}
+		change.Seq, change.Version = c.seq, c.version
+		r.out = append(r.out, Entry{&change, len(c.change)})
+	}
+	return nil
+}
+
+// peek gives the durable change with the given Seq and does not step over it.
+func (r *reader) peek(seq uint64) (committed, error) {
+	for {
+		if r.cold == nil {
+			if err := r.enter(seq); err != nil {
+				return committed{}, err
+			}
+		}
+		c := r.cold
+		for len(c.ready) > 0 {
+			if c.ready[0].seq == seq {
+				return c.ready[0], nil
+			}
+			c.ready = c.ready[1:]
+		}
+		more, err := c.advance(r.journal.endOf(c.scan.segment))
+		if err != nil {
+			return committed{}, explain(r.journal.fs, c.scan, c.state.seq, err)
+		}
+		if !more {
+			// The journal goes on in a later segment. It would be entered at its
+			// beginning for good if it were this one again.
+			if segment, err := r.journal.segmentOf(seq); err != nil || segment.number == c.scan.segment {
+				return committed{}, cmp.Or(err, explain(r.journal.fs, c.scan, c.state.seq, errMissing))
+			}
+			r.leave()
+		}
+	}
+}
+
+var (
+	errInvalid = errors.New("the frame there is not valid")
+	errMissing = errors.New("the changes after it are missing")
+)
+
+// advance reads a frame, or reports that there is none before the end.
+func (c *cold) advance(end int64) (bool, error) {
+	s := c.scan
+	if s.end = end; s.offset >= end {
+		return false, nil
+	}
+	at := s.offset
+	h, payload, ok, err := s.next()
+	if err == nil && !ok {
+		err = errInvalid
+	}
+	if err == nil {
+		c.ready, err = c.state.apply(h, payload, c.ready[:0])
+	}
+	if err != nil {
+		s.offset = at
+	}
+	return err == nil, err
+}
+
+// enter opens the segment that holds a change, at its beginning.
+func (r *reader) enter(seq uint64) error {
+	segment, err := r.journal.segmentOf(seq)
+	if err != nil {
+		return err
+	}
+	s, err := openScan(r.journal.fs, segment.number, segment.end)
+	if err != nil {
+		return err
+	}
+	c := &cold{scan: s}
+	_, alive, err := c.state.begin(s)
+	if err == nil && !alive {
+		err = errInvalid
+	}
+	if err != nil {
+		s.file.Close()
+		return explain(r.journal.fs, s, segment.first-1, err)
+	}
+	r.cold = c
+	return nil
+}
+
+// leave closes the segment that is being read, if any.
+func (r *reader) leave() {
+	if r.cold != nil {
+		r.cold.scan.file.Close()
+		r.cold = nil
+	}
+}
+
+// segmentOf gives the segment in which a change was committed.
+func (d *Disk) segmentOf(seq uint64) (segment, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, s := range slices.Backward(d.segments) {
+		if s.first <= seq {
+			return s, nil
+		}
+	}
+	return segment{}, fmt.Errorf("journal: seq %d is no longer there, the journal begins at %d", seq, d.segments[0].first)
+}
+
+// endOf gives the end of a segment, which grows in the newest one. One that was
+// deleted has no more to give.
+func (d *Disk) endOf(number uint64) int64 {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, s := range slices.Backward(d.segments) {
+		if s.number == number {
+			return s.end
+		}
+	}
+	return 0
+}
+
+// More implements [Reader]. It is closed too when Next would give an error.
+func (r *reader) More() <-chan struct{} {
+	d := r.journal
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.closing || r.closed || r.next <= d.durable {
+		return d.ready
+	}
+	return d.more
+}
+
+// Close implements [Reader].
+func (r *reader) Close() error {
+	r.closed = true
+	r.leave()
+	return nil
+}

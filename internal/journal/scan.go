@@ -1,0 +1,224 @@
+package journal
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"io"
+	"slices"
+
+	"github.com/s3db-go/replicator/internal/disk"
+)
+
+// windowSize is how much is read at once: sequential reads get no faster above it,
+// and 16 readers hold no more than 4 MiB.
+const windowSize = 256 << 10
+
+// scan reads a segment frame by frame. It belongs to one goroutine.
+type scan struct {
+	file    disk.File
+	segment uint64
+	offset  int64 // of the next frame
+	end     int64 // nothing is read from here on
+
+	window []byte
+	at     int64 // the window's place in the file
+}
+
+// next gives the next frame and steps over it, or false if no valid one stands
+// here. The payload is valid until the next call.
+func (s *scan) next() (header, []byte, bool, error) {
+	b, err := s.view(s.offset, headerSize)
+	if err != nil || b == nil {
+		return header{}, nil, false, err
+	}
+	h, ok := parseHeader(b, place{s.segment, s.offset})
+	if !ok {
+		return header{}, nil, false, nil
+	}
+	b, err = s.view(s.offset, int(h.size()))
+	if err != nil || b == nil || checksum(b[headerSize:]) != h.sum {
+		return header{}, nil, false, err
+	}
+	s.offset += h.size()
+	return h, b[headerSize : headerSize+h.length], true, nil
+}
+
+// view gives n bytes at an offset, or nil if they reach over the end.
+func (s *scan) view(offset int64, n int) ([]byte, error) {
+	if offset+int64(n) > s.end {
+		return nil, nil
+	}
+	if from := offset - s.at; from >= 0 && from+int64(n) <= int64(len(s.window)) {
+		return s.window[from : from+int64(n)], nil
+	}
+	size := int(min(max(int64(n), windowSize), s.end-offset))
+	// What one large frame needed is not kept for the small ones after it.
+	if cap(s.window) < size || cap(s.window) > 4*windowSize {
+		s.window = make([]byte, size)
+	}
+	s.window, s.at = s.window[:size], offset
+	got, err := s.file.ReadAt(s.window, offset)
+	if err != nil && !errors.Is(err, io.EOF) {
+		s.window = s.window[:0]
+		return nil, err
+	}
+	s.window = s.window[:got]
+	if got < n {
+		return nil, nil
+	}
+	return s.window[:n], nil
+}
+
+// rest is what stands behind the last valid frame.
+type rest struct {
+	proof int64 // the first frame that says more was durable, 0 if there is none
+	used  int64 // the end of what is not zero
+}
+
+// examine looks through what stands behind the last valid frame, at the scan's
+// offset, up to its end. A crash can leave anything there, except a frame that says
+// that the place where the valid ones end was durable before: that one proves
+// damage. Only the header must be valid, since it alone says so.
+func (s *scan) examine() (rest, error) {
+	r := rest{used: s.offset}
+	broken := s.offset
+	for at := s.offset; at < s.end; at += windowSize {
+		// A header may reach over into the next window.
+		n := min(windowSize+headerSize, s.end-at)
+		b, err := s.view(at, int(n))
+		if err != nil || b == nil {
+			return r, err
+		}
+		used := len(bytes.TrimRight(b, "\x00"))
+		if used > 0 {
+			r.used = at + int64(used)
+		}
+		for i := 0; i < min(used, windowSize) && r.proof == 0; i += alignment {
+			here := at + int64(i)
+			if h, ok := parseHeader(b[i:], place{s.segment, here}); ok && h.durable > broken {
+				r.proof = here
+			}
+		}
+	}
+	return r, nil
+}
+
+// replay is the state that the frames of a segment add up to.
+type replay struct {
+	pending map[key][]byte // announced and not ended, encoded
+	seq     uint64
+	version uint64
+	ticket  Ticket
+}
+
+// committed is a change that a frame committed. Its bytes are valid as long as the
+// frame's payload.
+type committed struct {
+	seq     uint64
+	version uint64
+	change  []byte
+}
+
+// begin sets the state to that at a segment's beginning. False means that the
+// segment never came to life: its start or the announcements that go with it are
+// not there as a whole. The scan then stands at the first frame that is missing.
+func (r *replay) begin(s *scan) (start, bool, error) {
+	h, payload, ok, err := s.next()
+	if err != nil || !ok {
+		return start{}, false, err
+	}
+	if h.kind != kindStart {
+		return start{}, false, errPayload
+	}
+	st, err := parseStart(payload)
+	if err != nil {
+		return start{}, false, err
+	}
+	*r = replay{pending: map[key][]byte{}, seq: st.first - 1, version: st.version, ticket: st.ticket}
+	for range st.carried {
+		if ok, err := r.step(s); err != nil || !ok {
+			return start{}, false, err
+		}
+	}
+	return st, true, nil
+}
+
+// step reads a frame and adds it to the state, if there is a valid one. After an
+// error the scan still stands at the frame.
+func (r *replay) step(s *scan) (bool, error) {
+	at := s.offset
+	h, payload, ok, err := s.next()
+	if err != nil || !ok {
+		return false, err
+	}
+	if _, err := r.apply(h, payload, nil); err != nil {
+		s.offset = at
+		return false, err
+	}
+	return true, nil
+}
+
+// apply adds a frame to the state and appends the changes that it committed. An
+// error says what about the frame makes no sense.
+func (r *replay) apply(h header, b []byte, out []committed) ([]committed, error) {
+	switch h.kind {
+	case kindBegin:
+		if len(b) < 8 {
+			return out, errPayload
+		}
+		ticket := Ticket(binary.LittleEndian.Uint64(b))
+		r.ticket = max(r.ticket, ticket)
+		return out, parseItems(b[8:], func(index uint32, change []byte) {
+			r.pending[key{ticket, index}] = slices.Clone(change)
+		})
+	case kindCommit:
+		if len(b) < 28 {
+			return out, errPayload
+		}
+		k := key{Ticket(binary.LittleEndian.Uint64(b)), binary.LittleEndian.Uint32(b[24:])}
+		change, ok := r.pending[k]
+		if !ok {
+			return out, errors.New("a change is committed that was not announced")
+		}
+		delete(r.pending, k)
+		if len(b) > 28 {
+			change = b[28:]
+		}
+		return r.commit(out, binary.LittleEndian.Uint64(b[8:]), binary.LittleEndian.Uint64(b[16:]), change)
+	case kindAbort:
+		if len(b) != 12 {
+			return out, errPayload
+		}
+		k := key{Ticket(binary.LittleEndian.Uint64(b)), binary.LittleEndian.Uint32(b[8:])}
+		if _, ok := r.pending[k]; !ok {
+			return out, errors.New("a change is aborted that was not announced")
+		}
+		delete(r.pending, k)
+		return out, nil
+	case kindAppend:
+		if len(b) < 16 {
+			return out, errPayload
+		}
+		seq, version := binary.LittleEndian.Uint64(b), binary.LittleEndian.Uint64(b[8:])
+		var wrong error
+		err := parseItems(b[16:], func(_ uint32, change []byte) {
+			if wrong == nil {
+				out, wrong = r.commit(out, seq, version, change)
+			}
+			seq, version = seq+1, version+1
+		})
+		return out, errors.Join(err, wrong)
+	case kindStart:
+		return out, errPayload
+	}
+	return out, ErrFormat
+}
+
+func (r *replay) commit(out []committed, seq, version uint64, change []byte) ([]committed, error) {
+	if seq != r.seq+1 || version <= r.version {
+		return out, errors.New("seq or version does not follow the one before")
+	}
+	r.seq, r.version = seq, version
+	return append(out, committed{seq, version, change}), nil
+}
