@@ -43,7 +43,7 @@ func (w *world) each(t *testing.T, test func(t *testing.T, op cdc.Op, write func
 	}
 }
 
-// apply makes sure that op has happened to record "a".
+// apply runs a write that must succeed.
 func (w *world) apply(t *testing.T, op cdc.Op, write func(context.Context) error) {
 	t.Helper()
 	if err := write(t.Context()); err != nil {

@@ -211,7 +211,7 @@ func (r *recorder) set(change func(*recorder)) {
 	change(r)
 }
 
-// ends gives the announced changes in order of Begin, and the number of Begins.
+// announced gives the changes in order of Begin, and the number of Begins.
 func (r *recorder) announced() (changes []*pending, begins int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -7,6 +7,7 @@ import (
 
 	"github.com/s3db-go/replicator/cdc"
 	"github.com/s3db-go/replicator/internal/ledger"
+	"github.com/s3db-go/replicator/internal/panics"
 )
 
 // perform does what the core asks for. What takes time runs on a goroutine of its
@@ -75,7 +76,7 @@ func (e *Engine) within(ctx context.Context, call func(context.Context) error) (
 	defer cancel()
 	defer func() {
 		if v := recover(); v != nil {
-			err = fmt.Errorf("%s: the driver panicked: %v", e.cfg.Driver.Name(), v)
+			err = panics.Error("the driver "+e.cfg.Driver.Name(), v)
 		}
 	}()
 	return call(ctx)

@@ -35,7 +35,9 @@ func withoutSecrets(r cdc.Record, fields []cdc.Field, under string, open []strin
 		if !sealed(f, path, open) {
 			continue
 		}
-		v, present := r[f.Name]
+		// What an earlier field of this name left: of a schema and what is retired of it,
+		// each may hold a secret of the same object.
+		v, present := out[f.Name]
 		if !present {
 			continue
 		}

@@ -265,6 +265,19 @@ func TestRetiredSecrets(t *testing.T) {
 	}
 }
 
+// Both the present schema and a former one may know secrets of one object.
+func TestRetiredSecretsOfOneObject(t *testing.T) {
+	part := func(name string) []cdc.Field {
+		return []cdc.Field{{Name: "vault", Type: cdc.TypeObject, Fields: []cdc.Field{{Name: name, Type: cdc.TypeString, Secret: true}}}}
+	}
+	schema := cdc.Schema{Version: 2, Fields: part("pin"), Retired: part("token")}
+	record := cdc.Record{"vault": map[string]any{"pin": "hush", "token": "hush", "hint": "none"}}
+	want := cdc.Record{"vault": map[string]any{"hint": "none"}}
+	if shown := route.WithoutSecrets(record, schema, 1); !shown.Equal(want) {
+		t.Errorf("shown: %v, want %v", shown, want)
+	}
+}
+
 // A route for everything yields to one that names the resource and has its target.
 func TestEverythingYields(t *testing.T) {
 	r := route.New([]route.Rule{{From: "*"}, {From: "users", Actions: cdc.Inserted}, {From: "orders", To: "archive"}}, route.Options{})

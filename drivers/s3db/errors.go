@@ -1,0 +1,64 @@
+package s3db
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"os"
+	"strings"
+
+	"github.com/s3db-go/replicator/cdc"
+	"github.com/s3db-go/replicator/store"
+)
+
+// judgeOpen tells what may pass from what will not: a file system may come back, but
+// neither a malformed connection string nor a catalogue that can't be read heals.
+func judgeOpen(ctx context.Context, err error) error {
+	_, path := errors.AsType[*fs.PathError](err)
+	_, link := errors.AsType[*os.LinkError](err)
+	switch {
+	case ctx.Err() != nil:
+		return err
+	case path || link:
+		return cdc.Unavailable(err)
+	}
+	return cdc.Permanent(err)
+}
+
+// judge says whose fault an error of the store is. Only what the record holds blames
+// the record: whatever else goes wrong is the medium's, which no record can help.
+func judge(ctx context.Context, err error) error {
+	_, invalid := errors.AsType[*store.ValidationError](err)
+	if invalid || errors.Is(err, cdc.ErrTooLarge) {
+		return cdc.Permanent(err)
+	}
+	if ctx.Err() != nil {
+		return err
+	}
+	return cdc.Unavailable(err)
+}
+
+// withoutIDs gives err without the ids that were made from a key: the store names
+// records by them, and key columns are content of the row. The record's own id may
+// stay.
+func withoutIDs(err error, recordID string, ids ...string) error {
+	text := err.Error()
+	for _, id := range ids {
+		if id != recordID && id != "" {
+			text = strings.ReplaceAll(text, id, "…")
+		}
+	}
+	if text == err.Error() {
+		return err
+	}
+	return &discreetError{text, err}
+}
+
+// discreetError is an error with another text.
+type discreetError struct {
+	text string
+	err  error
+}
+
+func (e *discreetError) Error() string { return e.text }
+func (e *discreetError) Unwrap() error { return e.err }

@@ -1,0 +1,73 @@
+package s3db
+
+import (
+	"context"
+	"errors"
+	"sync"
+
+	"github.com/s3db-go/replicator/cdc"
+	"github.com/s3db-go/replicator/store"
+)
+
+// target is one resource of the destination, and what is known of its definition.
+type target struct {
+	db   *store.DB
+	name string
+
+	// mu guards def, and is held while it is changed, so that two batches with new
+	// fields don't undo each other's. Its attributes are replaced, never changed in
+	// place.
+	mu  sync.Mutex
+	def *store.Definition // nil until it is loaded; without a name if there is none
+}
+
+// sync changes the definition as the schema asks.
+func (t *target) sync(ctx context.Context, schema cdc.Schema) error {
+	_, err := t.define(ctx, func(there store.Definition) store.Definition {
+		return withSchema(there, schema)
+	})
+	return err
+}
+
+// put writes the record under the id, after making room in the definition for
+// fields that it lacks.
+func (t *target) put(ctx context.Context, id string, record cdc.Record) error {
+	def, err := t.define(ctx, func(there store.Definition) store.Definition {
+		return withValues(there, record)
+	})
+	if err != nil {
+		return err
+	}
+	return t.db.Resource(t.name).Put(ctx, fit(id, record, def))
+}
+
+// delete removes the record; one that is not there is as good as removed.
+func (t *target) delete(ctx context.Context, id string) error {
+	err := t.db.Resource(t.name).Delete(ctx, id)
+	if errors.Is(err, store.ErrNotFound) || errors.Is(err, store.ErrNoResource) {
+		return nil
+	}
+	return err
+}
+
+// define makes the resource what change makes of its present definition, and gives
+// that. Nothing is written if nothing changes.
+func (t *target) define(ctx context.Context, change func(store.Definition) store.Definition) (store.Definition, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.def == nil {
+		there, err := t.db.Resource(t.name).Definition()
+		if err != nil && !errors.Is(err, store.ErrNoResource) {
+			return store.Definition{}, err
+		}
+		t.def = &there
+	}
+	def := change(*t.def)
+	if def.Name = t.name; !sameDefinition(def, *t.def) {
+		if _, err := t.db.CreateResource(ctx, def); err != nil {
+			return store.Definition{}, err
+		}
+		t.def = &def
+	}
+	return def, nil
+}

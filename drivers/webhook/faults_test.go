@@ -1,0 +1,222 @@
+package webhook_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/s3db-go/replicator/cdc"
+	"github.com/s3db-go/replicator/drivers/webhook"
+)
+
+// rawServer answers every connection by the function, below the level of HTTP.
+func rawServer(t *testing.T, answer func(net.Conn)) string {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { listener.Close() })
+	go func() {
+		for {
+			conn, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				defer conn.Close()
+				conn.Read(make([]byte, 64<<10))
+				answer(conn)
+			}()
+		}
+	}()
+	return "http://" + listener.Addr().String()
+}
+
+func TestAnswersThatBreakOff(t *testing.T) {
+	for name, test := range map[string]struct {
+		answer string
+		want   cdc.Fault
+		ok     bool
+	}{
+		"nothing":             {"", cdc.DestinationFault, false},
+		"in the status":       {"HTTP/1.1 2", cdc.DestinationFault, false},
+		"in the headers":      {"HTTP/1.1 200 OK\r\nContent-", cdc.DestinationFault, false},
+		"not HTTP":            {"SSH-2.0-OpenSSH_9\r\n", cdc.DestinationFault, false},
+		"in a success's body": {"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nabc", 0, true},
+		"in an error's body":  {"HTTP/1.1 422 No\r\nContent-Length: 100\r\n\r\nabc", cdc.RecordFault, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			d := webhook.New(webhook.Options{URL: rawServer(t, func(c net.Conn) { io.WriteString(c, test.answer) })})
+			defer d.Close()
+			err := apply(t.Context(), d)
+			if (err == nil) != test.ok || (err != nil && cdc.FaultOf(err) != test.want) {
+				t.Errorf("gives a %s error, want %s: %v", cdc.FaultOf(err), test.want, err)
+			}
+		})
+	}
+}
+
+// TestSlowAnswers holds the connection open for ever: before the status the context
+// is the bound, after it the driver's own patience.
+func TestSlowAnswers(t *testing.T) {
+	quit := make(chan struct{})
+	t.Cleanup(func() { close(quit) })
+	silent := webhook.New(webhook.Options{URL: rawServer(t, func(net.Conn) { <-quit })})
+	defer silent.Close()
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	if err := apply(ctx, silent); err == nil || cdc.FaultOf(err) != cdc.Transient {
+		t.Errorf("no answer gives a %s error: %v", cdc.FaultOf(err), err)
+	}
+	for status, ok := range map[string]bool{"200 OK": true, "500 No": false} {
+		trickle := webhook.New(webhook.Options{URL: rawServer(t, func(c net.Conn) {
+			io.WriteString(c, "HTTP/1.1 "+status+"\r\nContent-Length: 1000000\r\n\r\n")
+			<-quit
+		})})
+		defer trickle.Close()
+		start := time.Now()
+		if err := apply(t.Context(), trickle); (err == nil) != ok {
+			t.Errorf("%s with a slow body gives %v", status, err)
+		}
+		if took := time.Since(start); took > 10*time.Second {
+			t.Errorf("%s with a slow body took %v", status, took)
+		}
+	}
+}
+
+func TestOversizedAnswer(t *testing.T) {
+	var sent atomic.Int64
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "text/plain")
+		w.WriteHeader(http.StatusTeapot)
+		block := []byte(strings.Repeat("long ", 2000))
+		for {
+			n, err := w.Write(block)
+			if sent.Add(int64(n)); err != nil {
+				return
+			}
+		}
+	}))
+	defer srv.Close()
+	d := webhook.New(webhook.Options{URL: srv.URL})
+	defer d.Close()
+	err := apply(t.Context(), d)
+	if err == nil || len(err.Error()) > 400 || !strings.Contains(err.Error(), "long long") {
+		t.Errorf("an endless answer gives %.500v", err)
+	}
+	srv.Close() // waits for the handler
+	// What the sockets buffered on the way was sent too, but not read.
+	if sent.Load() > 64<<20 {
+		t.Errorf("%d bytes of the answer were taken", sent.Load())
+	}
+}
+
+// TestConnectionsAreReused counts connections under answers with bodies.
+func TestConnectionsAreReused(t *testing.T) {
+	var connections atomic.Int64
+	srv := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Write(make([]byte, 10_000))
+	}))
+	srv.Config.ConnState = func(_ net.Conn, state http.ConnState) {
+		if state == http.StateNew {
+			connections.Add(1)
+		}
+	}
+	srv.Start()
+	defer srv.Close()
+	d := webhook.New(webhook.Options{URL: srv.URL})
+	defer d.Close()
+	for range 50 {
+		if err := apply(t.Context(), d); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := connections.Load(); n != 1 {
+		t.Errorf("50 requests took %d connections, want 1", n)
+	}
+}
+
+func TestUntrustedCertificate(t *testing.T) {
+	srv := httptest.NewTLSServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	defer srv.Close()
+	d := webhook.New(webhook.Options{URL: srv.URL})
+	defer d.Close()
+	if err := apply(t.Context(), d); cdc.FaultOf(err) != cdc.DestinationFault || !strings.Contains(err.Error(), "certificate") {
+		t.Errorf("error is %s: %v", cdc.FaultOf(err), err)
+	}
+}
+
+// TestURLIsNotShown: paths and queries of webhooks hold credentials as well.
+func TestURLIsNotShown(t *testing.T) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	host := listener.Addr().String()
+	listener.Close() // nobody listens there now
+	d := webhook.New(webhook.Options{URL: "http://ann:passw0rd@" + host + "/s3cr3tpath?key=s3cr3tquery"})
+	defer d.Close()
+	err = apply(t.Context(), d)
+	if err == nil || !strings.HasPrefix(err.Error(), "webhook: POST "+host+": dial tcp") {
+		t.Errorf("error is %v", err)
+	}
+	for _, secret := range []string{"ann", "passw0rd", "s3cr3tpath", "s3cr3tquery"} {
+		if strings.Contains(fmt.Sprint(err, d), secret) {
+			t.Errorf("%s shows in: %v, %v", secret, err, d)
+		}
+	}
+}
+
+func TestLinkLocalIsRefused(t *testing.T) {
+	for _, host := range []string{"169.254.169.254", "[::ffff:169.254.169.254]", "[::ffff:a9fe:a9fe]", "[fe80::1]", "[fe80::1%25lo]"} {
+		d := webhook.New(webhook.Options{URL: "http://" + host + "/latest/meta-data"})
+		err := apply(t.Context(), d)
+		if cdc.FaultOf(err) != cdc.DestinationFault || !strings.Contains(err.Error(), "link-local addresses are refused") {
+			t.Errorf("%s: error is %s: %v", host, cdc.FaultOf(err), err)
+		}
+		d.Close()
+	}
+}
+
+// TestQuotedAnswer: an error says what the endpoint said, without a word of the row
+// or of a credential in it, however it was echoed.
+func TestQuotedAnswer(t *testing.T) {
+	var kind, answer string
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", kind)
+		w.WriteHeader(http.StatusUnprocessableEntity)
+		io.WriteString(w, answer)
+	}))
+	defer srv.Close()
+	d := webhook.New(webhook.Options{URL: srv.URL + "/s3cr3tpath", Auth: webhook.APIKey("X-Key", "hunter2-and-more"), Headers: map[string]string{"X-Other": "othersecret"}})
+	defer d.Close()
+	echo, _ := json.Marshal(insert.Record)
+	for _, test := range []struct{ kind, answer, want string }{
+		{"text/plain", "email is not allowed", `: "email is not allowed"`},
+		{"text/plain; charset=utf-8", "email\n  ann@example.com taken", `: "email …@….… taken"`},
+		{"text/plain", "no such user: ann@exampl", `: "no such user: …@…"`},
+		{"text/plain", "key hunter2 or HUNTER2-AND-MORE at /s3cr3tpath, othersecret", `: "key … or …-…-… at /…, …"`},
+		{"text/plain", "id dTE5ZGY4YTdzZGY5OGE3c2RmOTg3YXNkZg bad", `: "id … bad"`},
+		{"application/json", `{"error":{"message":"email is taken","code":"E_DUP"},"data":{"email":"x"}}`, `: "E_DUP; email is taken"`},
+		{"application/problem+json", `{"title":"Gr\u00f6\u00dfe refused","detail":` + string(echo) + `}`, `: "… refused"`},
+		{"application/json", `{"errors":[{"field":"email","message":"must be unique"}]}`, `: "email; must be unique"`},
+		{"application/json", `not JSON: ann`, ``},
+		{"text/html", "<h1>ann</h1>", ``},
+		{"", "\xff\xfe", ``},
+	} {
+		kind, answer = test.kind, test.answer
+		err := apply(t.Context(), d)
+		want := fmt.Sprintf("webhook: POST %s: 422 Unprocessable Entity%s", strings.TrimPrefix(srv.URL, "http://"), test.want)
+		if err == nil || err.Error() != want {
+			t.Errorf("answer %q gives\n\t%v, want\n\t%s", answer, err, want)
+		}
+	}
+}

@@ -1,0 +1,54 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"iter"
+)
+
+// backend keeps objects under keys: a bucket, a directory, or memory. Safe for
+// concurrent use; calls that write one key are kept apart by the caller.
+type backend interface {
+	// get gives the object under key, or errAbsent.
+	get(ctx context.Context, key string) (object, error)
+	// put creates or replaces the object, durably. An error that is not an
+	// uncertain one means that nothing has changed.
+	put(ctx context.Context, key string, o object) error
+	// remove deletes the object, durably, or gives errAbsent. Its errors are as
+	// those of put.
+	remove(ctx context.Context, key string) error
+	// list gives the keys that begin with prefix and come after the key after, in
+	// order.
+	list(ctx context.Context, prefix, after string) iter.Seq2[string, error]
+	// refuses says why the backend can't hold a record of that id, "" if it can.
+	refuses(id string) string
+	close() error
+}
+
+// object is what the format keeps per record: headers of short keys and wire
+// values, and a body. Shared and read-only once it was handed over.
+type object struct {
+	headers     map[string]string
+	body        []byte
+	contentType string
+}
+
+// size is what the object takes, without what a backend adds.
+func (o object) size() int {
+	n := len(o.body)
+	for k, v := range o.headers {
+		n += len(k) + len(v)
+	}
+	return n
+}
+
+const jsonContent = "application/json"
+
+// errAbsent is a backend's way to say that there is no such object.
+var errAbsent = errors.New("no such object")
+
+// uncertain marks the error of a write that may have been applied all the same.
+type uncertain struct{ err error }
+
+func (e *uncertain) Error() string { return e.err.Error() + " (it may have been applied)" }
+func (e *uncertain) Unwrap() error { return e.err }

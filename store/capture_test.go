@@ -1,0 +1,148 @@
+package store_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/s3db-go/replicator/cdc"
+	"github.com/s3db-go/replicator/store"
+)
+
+// keeper is a recorder that wants everything, keeps it, and can find it stale.
+type keeper struct {
+	mu      sync.Mutex // guards changes and ends
+	changes []cdc.Change
+	ends    []string
+	stale   func() // called once by Begin, which then says that the record is stale
+}
+
+func (k *keeper) Wants(string, cdc.Op) bool { return true }
+
+func (k *keeper) Begin(_ context.Context, changes ...cdc.Change) ([]cdc.Pending, error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if stale := k.stale; stale != nil {
+		k.stale = nil
+		stale()
+		return nil, cdc.ErrStale
+	}
+	out := make([]cdc.Pending, len(changes))
+	for i := range changes {
+		out[i] = k
+	}
+	k.changes = append(k.changes, changes...)
+	return out, nil
+}
+
+func (k *keeper) Append(context.Context, ...cdc.Change) error { return nil }
+func (k *keeper) Commit()                                     { k.end("commit") }
+func (k *keeper) Abort()                                      { k.end("abort") }
+func (k *keeper) Doubt(error)                                 { k.end("doubt") }
+
+func (k *keeper) end(how string) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.ends = append(k.ends, how)
+}
+
+func capture(t *testing.T, db *store.DB) *keeper {
+	t.Helper()
+	k := &keeper{}
+	release, err := db.Capture(k)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(release)
+	return k
+}
+
+func TestCancelledWhileWaiting(t *testing.T) {
+	db := open(t, "memory://x")
+	r := create(t, db, "r", nil)
+	db.WithLock("r", "x", func() {
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		if _, err := r.Insert(ctx, store.Record{"id": "x"}); !errors.Is(err, context.Canceled) {
+			t.Errorf("Insert gave %v", err)
+		}
+	})
+	if _, err := r.Insert(t.Context(), store.Record{"id": "x"}); err != nil {
+		t.Errorf("afterwards: %v", err)
+	}
+}
+
+// TestResultsAreTheCallers: changing what a write was given or gave back changes
+// neither what is stored nor what was announced.
+func TestResultsAreTheCallers(t *testing.T) {
+	db := open(t, "memory://x")
+	recorder := capture(t, db)
+	r := create(t, db, "r", store.Attributes{"j": "json"})
+	given := store.Record{"id": "x", "j": map[string]any{"k": "v"}}
+	got, err := r.Insert(t.Context(), given)
+	if err != nil {
+		t.Fatal(err)
+	}
+	given["j"].(map[string]any)["k"] = "changed"
+	got["j"].(map[string]any)["k"] = "changed"
+	read, err := r.Get(t.Context(), "x")
+	if err != nil {
+		t.Fatal(err)
+	}
+	read["j"].(map[string]any)["k"] = "changed"
+	want := store.Record{"id": "x", "j": map[string]any{"k": "v"}}
+	wantStored(t, r, "x", want, want)
+	if !recorder.changes[0].Data.Equal(want) {
+		t.Errorf("announced %v", recorder.changes[0].Data)
+	}
+}
+
+// TestAnnouncedAsRead: what the format can't hold exactly is returned and announced
+// as it will be read.
+func TestAnnouncedAsRead(t *testing.T) {
+	db := open(t, "memory://x")
+	recorder := capture(t, db)
+	r := create(t, db, "r", store.Attributes{"e": "embedding", "j": "json", "t": "datetime", "d": "dateonly"})
+	at := time.Date(2026, 1, 2, 3, 4, 5, 678_912_345, time.UTC)
+	price, err := cdc.ParseDecimal("1.50")
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := r.Insert(t.Context(), store.Record{"id": "x", "t": at, "d": at.Truncate(24 * time.Hour), "e": []float64{0.12345678, -0.0000004},
+		"j": []any{at, []byte("hi"), price, json.Number("2")}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := store.Record{"id": "x", "t": at.Truncate(time.Millisecond), "d": "2026-01-02", "e": []any{0.123457, 0.0},
+		"j": []any{"2026-01-02T03:04:05.678912Z", "aGk=", 1.5, int64(2)}}
+	wantStored(t, r, "x", got, want)
+	if data := recorder.changes[0].Data; !data.Equal(want) {
+		t.Errorf("announced %v", data)
+	}
+}
+
+// TestStaleIsReadAgain: when an earlier write turns out to have been applied late,
+// the record is read again before the new write is announced.
+func TestStaleIsReadAgain(t *testing.T) {
+	db := open(t, "memory://x")
+	r := create(t, db, "r", store.Attributes{"a": "string", "b": "string"})
+	recorder := capture(t, db)
+	if _, err := r.Insert(t.Context(), store.Record{"id": "x", "a": "1"}); err != nil {
+		t.Fatal(err)
+	}
+	recorder.stale = func() {
+		putRaw(t, db, "resource=r/data/id=x", map[string]string{"_v": "v1", "0": "late"}, "")
+	}
+	got, err := r.Update(t.Context(), "x", store.Record{"b": "2"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := store.Record{"id": "x", "a": "late", "b": "2"}
+	wantStored(t, r, "x", got, want)
+	if c := recorder.changes[1]; c.Before.String("a") != "late" || !c.Data.Equal(want) {
+		t.Errorf("announced %v after %v", c.Data, c.Before)
+	}
+}

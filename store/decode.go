@@ -1,0 +1,366 @@
+package store
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/s3db-go/replicator/cdc"
+)
+
+// decode gives the record that an object holds, whoever wrote it. The errors are
+// those of decryption, and name the attribute.
+func (s *schema) decode(id string, o object, secrets *sealer) (Record, error) {
+	rec := Record{}
+	var nodes, leaves []string
+	m := s.unwire(o)
+	values := make(map[string]any, len(m)) // by path
+	for key, v := range m {
+		path, ok := s.paths[key]
+		if !ok {
+			path = key // another writer may use the full name
+		}
+		a := s.byPath[path]
+		switch {
+		case a == nil && !ok && !s.burned[key]:
+			if text, ok := v.(string); ok {
+				rec[key] = text
+			}
+			continue
+		case a == nil:
+			continue
+		case a.kind == kindNested:
+			nodes = append(nodes, path)
+		default:
+			leaves = append(leaves, path)
+		}
+		values[path] = v
+	}
+	// A node's own key says only what no leaf says; where there are leaves, they win.
+	slices.Sort(nodes)
+	for _, path := range nodes {
+		if values[path] == nil {
+			place(rec, path, nil)
+		} else {
+			place(rec, path, map[string]any{})
+		}
+	}
+	for _, path := range leaves {
+		v, ok, err := s.byPath[path].decode(values[path], secrets)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", path, err)
+		}
+		if ok {
+			place(rec, path, v)
+		}
+	}
+	rec["id"] = id
+	return rec, nil
+}
+
+// place sets the value at a dotted path, making the maps on the way.
+func place(fields map[string]any, path string, v any) {
+	for {
+		name, rest, nested := strings.Cut(path, ".")
+		if !nested {
+			fields[name] = v
+			return
+		}
+		inner, ok := fields[name].(map[string]any)
+		if !ok {
+			inner = make(map[string]any)
+			fields[name] = inner
+		}
+		fields, path = inner, rest
+	}
+}
+
+// unwire gives an object's fields by short key, from its headers and, as far as the
+// behavior says that it counts, from its body.
+func (s *schema) unwire(o object) mapped {
+	out := make(mapped, len(o.headers))
+	for name, wire := range o.headers {
+		if internal(name) {
+			continue
+		}
+		if v, present := decodeHeader(wire); present {
+			out[name] = v
+		}
+	}
+	body, ok := parseBody(o.body)
+	if !ok {
+		return out
+	}
+	switch s.behavior {
+	case "enforce-limits", "truncate-data":
+		return out // it is a stale copy
+	case "body-only":
+		if len(body) > 0 {
+			return rename(body, o.headers["_map"])
+		}
+	case behaviorUserManaged:
+		if len(out) > 0 {
+			return out // a copy, under other names
+		}
+	}
+	for key, v := range body {
+		if _, ok := out[key]; !ok {
+			out[key] = v
+		}
+	}
+	return out
+}
+
+// internal reports whether a name is the format's own, or one that the original
+// leaks into records.
+func internal(name string) bool {
+	return name == "" || name[0] == '_' || name == "id" || name == "metadata_updatedat" || name == "metadata.updatedAt"
+}
+
+func parseBody(body []byte) (mapped, bool) {
+	body = bytes.TrimSpace(body)
+	if len(body) == 0 || body[0] != '{' {
+		return nil, false
+	}
+	v, err := unmarshalJSON(body)
+	fields, ok := v.(map[string]any)
+	if err != nil || !ok {
+		return nil, false
+	}
+	maps.DeleteFunc(fields, func(name string, _ any) bool { return internal(name) })
+	return fields, true
+}
+
+// rename turns the short keys of a body into paths, by the map that stands beside
+// it. Without one they are the registry's.
+func rename(body mapped, header string) mapped {
+	text, _ := decodeHeader(header)
+	encoded, _ := text.(string)
+	var keys map[string]string
+	if json.Unmarshal([]byte(encoded), &keys) != nil {
+		return body
+	}
+	out := maps.Clone(body)
+	for path, key := range keys {
+		if v, ok := body[key]; ok && path != key {
+			delete(out, key)
+			out[path] = v
+		}
+	}
+	return out
+}
+
+// decode reads one stored value: text, nil, or a JSON value from another writer's
+// body. false means that there is nothing that can be read as the type, which
+// makes the field absent, as it does for the original.
+func (a *attribute) decode(stored any, secrets *sealer) (any, bool, error) {
+	if stored == nil {
+		return nil, true, nil
+	}
+	text, ok := stored.(string)
+	if !ok {
+		v, reason := a.accept(stored)
+		return v, reason == "", nil
+	}
+	switch a.kind {
+	case kindString, kindEmail, kindURL:
+		return text, true, nil
+	case kindSecret:
+		return decodeSecret(text, secrets)
+	case kindNumber:
+		f, ok := decodeNumber(text)
+		return f, ok, nil
+	case kindInteger:
+		n, ok := decodeInt(text)
+		return n, ok, nil
+	case kindBoolean:
+		return slices.Contains([]string{"1", "true", "yes", "y"}, text), true, nil
+	case kindDatetime:
+		v, ok := decodeTime(text)
+		return v, ok, nil
+	case kindDateonly:
+		v, ok := decodeDate(text)
+		return v, ok, nil
+	case kindStrings:
+		return splitItems(text), true, nil
+	case kindNumbers:
+		v, ok := decodeNumbers(text, "|", func(text string) (any, bool) { f, ok := decodeNumber(text); return f, ok })
+		return v, ok, nil
+	case kindIntegers:
+		v, ok := decodeNumbers(text, "|", decodeInt)
+		return v, ok, nil
+	case kindEmbedding:
+		v, ok := decodeEmbedding(text)
+		return v, ok, nil
+	}
+	if text == "undefined" {
+		return nil, false, nil
+	}
+	v, err := unmarshalJSON([]byte(text))
+	switch {
+	case err == nil && v == nil:
+		return nil, true, nil
+	case err != nil && a.kind == kindList:
+		return splitItems(text), true, nil
+	case err != nil:
+		v = text // the original stores a string as it is
+	}
+	v, reason := a.accept(v)
+	return v, reason == "", nil
+}
+
+// decodeSecret never gives the ciphertext. The two words are what the original
+// encrypts for null and for nothing.
+func decodeSecret(sealed string, secrets *sealer) (any, bool, error) {
+	if secrets == nil {
+		return nil, false, errNoPassphrase
+	}
+	text, err := secrets.open(sealed)
+	switch {
+	case err != nil:
+		return nil, false, err
+	case text == "null":
+		return nil, true, nil
+	case text == "undefined":
+		return nil, false, nil
+	}
+	return validText(text), true, nil
+}
+
+// decodeTime reads milliseconds since 1970, or text as the original's input had it.
+func decodeTime(text string) (any, bool) {
+	if n, ok := decodeInt(text); ok {
+		ms, ok := n.(int64)
+		v, reason := acceptTime(time.UnixMilli(ms))
+		return v, ok && reason == ""
+	}
+	v, reason := acceptTime(text)
+	return v, reason == ""
+}
+
+func decodeDate(text string) (any, bool) {
+	if n, ok := decodeInt(text); ok {
+		days, ok := n.(int64)
+		if !ok || days > 1e7 || days < -1e7 { // far beyond the years 0 and 9999
+			return nil, false
+		}
+		v, reason := acceptDate(time.Unix(days*secondsPerDay, 0).UTC())
+		return v, reason == ""
+	}
+	v, reason := acceptDate(text)
+	return v, reason == ""
+}
+
+// splitItems splits at every bar that no backslash stands before. A backslash
+// takes what follows it literally.
+func splitItems(text string) []any {
+	items := []any{}
+	if text == "" {
+		return items
+	}
+	var item strings.Builder
+	for i := 0; i < len(text); i++ {
+		switch c := text[i]; {
+		case c == '\\' && i+1 < len(text):
+			i++
+			item.WriteByte(text[i])
+		case c == '|':
+			items = append(items, item.String())
+			item.Reset()
+		default:
+			item.WriteByte(c)
+		}
+	}
+	return append(items, item.String())
+}
+
+// decodeNumbers reads numbers of a kind. One that can't be read makes the array
+// absent.
+func decodeNumbers(list, separator string, decode func(string) (any, bool)) (any, bool) {
+	items := []any{}
+	if list == "" {
+		return items, true
+	}
+	for text := range strings.SplitSeq(list, separator) {
+		v, ok := decode(text)
+		if _, huge := v.(cdc.Decimal); huge || !ok {
+			return nil, false
+		}
+		items = append(items, v)
+	}
+	return items, true
+}
+
+// decodeEmbedding reads the list in brackets, or the older form of values one by
+// one.
+func decodeEmbedding(text string) (any, bool) {
+	decode := func(text string) (any, bool) {
+		f, ok := decodeFixed(strings.TrimPrefix(text, "^"))
+		return f, ok
+	}
+	if list, ok := strings.CutPrefix(text, "^["); ok {
+		return decodeNumbers(strings.TrimSuffix(list, "]"), ",", decode)
+	}
+	return decodeNumbers(text, "|", decode)
+}
+
+// unmarshalJSON reads JSON into the values that travel. A number becomes an int64
+// or a float64 if it is exactly that, else a Decimal.
+func unmarshalJSON(text []byte) (any, error) {
+	d := json.NewDecoder(bytes.NewReader(text))
+	d.UseNumber()
+	var v any
+	if err := d.Decode(&v); err != nil {
+		return nil, err
+	}
+	if _, err := d.Token(); err != io.EOF {
+		return nil, errors.New("more than one JSON value")
+	}
+	return fromJSON(v)
+}
+
+func fromJSON(v any) (any, error) {
+	var err error
+	switch v := v.(type) {
+	case json.Number:
+		return fromNumber(v.String())
+	case []any:
+		for i := range v {
+			if v[i], err = fromJSON(v[i]); err != nil {
+				return nil, err
+			}
+		}
+	case map[string]any:
+		for k := range v {
+			if v[k], err = fromJSON(v[k]); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return v, nil
+}
+
+func fromNumber(text string) (any, error) {
+	if n, err := strconv.ParseInt(text, 10, 64); err == nil {
+		return n, nil
+	}
+	// What jsonFloat wrote is known without counting in decimals.
+	if f, err := strconv.ParseFloat(text, 64); err == nil && jsonFloat(f) == text {
+		return f, nil
+	}
+	d, err := cdc.ParseDecimal(text)
+	if err != nil || !strings.ContainsAny(text, ".eE") {
+		return d, err
+	}
+	if f, reason := acceptNumber(d); reason == "" {
+		return f, nil
+	}
+	return d, nil
+}

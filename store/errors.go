@@ -1,0 +1,70 @@
+package store
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+)
+
+// What can be expected to go wrong. The errors that are returned name the
+// resource and the record and wrap one of these.
+var (
+	// ErrNotFound: there is no record of that id.
+	ErrNotFound = errors.New("no such record")
+	// ErrExists: there is a record of that id already.
+	ErrExists = errors.New("record exists already")
+	// ErrNoResource: the resource has not been created.
+	ErrNoResource = errors.New("no such resource")
+	// ErrClosed: the store was closed.
+	ErrClosed = errors.New("store is closed")
+)
+
+// ValidationError tells everything that is wrong with a record or a definition.
+// It never holds an attribute's value.
+type ValidationError struct {
+	Resource string
+	RecordID string // "" for a definition, or if the record has no id yet
+	Faults   []Fault
+}
+
+// Fault is one thing that is wrong.
+type Fault struct {
+	Attribute string // dotted path; "" if it is about the record as a whole
+	Reason    string
+}
+
+// Error gives "store: users u1: email: is required; age: must be at least 18".
+func (e *ValidationError) Error() string {
+	var b strings.Builder
+	b.WriteString("store: " + e.Resource)
+	if e.RecordID != "" {
+		b.WriteString(" " + e.RecordID)
+	}
+	for i, f := range e.Faults {
+		b.WriteString([]string{": ", "; "}[min(i, 1)])
+		if f.Attribute != "" {
+			b.WriteString(f.Attribute + ": ")
+		}
+		b.WriteString(f.Reason)
+	}
+	return b.String()
+}
+
+// invalid gives a *ValidationError, or nil if there are no faults.
+func invalid(resource, id string, faults []Fault) error {
+	if len(faults) == 0 {
+		return nil
+	}
+	return &ValidationError{Resource: resource, RecordID: id, Faults: faults}
+}
+
+// recordError puts the record's name in front of err, unless it is there already.
+func recordError(resource, id string, err error) error {
+	if err == nil {
+		return nil
+	}
+	if _, ok := errors.AsType[*ValidationError](err); ok {
+		return err
+	}
+	return fmt.Errorf("store: %s %s: %w", resource, id, err)
+}

@@ -1,0 +1,223 @@
+package store
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"regexp"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/s3db-go/replicator/cdc"
+)
+
+// maxRecord bounds a record as it is stored. A journal takes no change over it.
+const maxRecord = 32 << 20
+
+// idOf gives the record's own id, "" if it has none.
+func idOf(rec Record) (id string, faults []Fault) {
+	v, ok := rec["id"]
+	if !ok {
+		return "", nil
+	}
+	id, ok = v.(string)
+	if !ok {
+		return "", []Fault{{"id", "must be a string"}}
+	}
+	if reason := unfitID(id); reason != "" {
+		return "", []Fault{{"id", reason}}
+	}
+	return id, nil
+}
+
+// conform gives a copy of the record, less its id, with every value in the type
+// that its attribute holds. It tells every value that does not fit, and every
+// field that is not declared.
+func (s *schema) conform(rec Record) (Record, []Fault) {
+	fields := maps.Clone(rec)
+	delete(fields, "id")
+	normal, err := cdc.Normalize(fields)
+	var faults []Fault
+	if err != nil {
+		normal, faults = s.normalize(fields)
+	}
+	out, bad := conform(s.attributes, "", normal)
+	faults = append(faults, bad...)
+	sortFaults(faults)
+	return out, faults
+}
+
+// normalize gives the fields that can be normalized, and a fault for each other.
+// The reasons of package cdc may quote a value, which a secret's must not.
+func (s *schema) normalize(fields Record) (Record, []Fault) {
+	out := make(Record, len(fields))
+	var faults []Fault
+	for name, v := range fields {
+		one, err := cdc.Normalize(Record{name: v})
+		if err == nil {
+			out[name] = one[name]
+			continue
+		}
+		path, reason, _ := strings.Cut(strings.TrimPrefix(err.Error(), "field "), ": ")
+		if a := s.byPath[name]; a != nil && a.hidesSecret() {
+			path, reason = name, "is of a kind that can't be stored"
+		}
+		faults = append(faults, Fault{path, reason})
+	}
+	return out, faults
+}
+
+// hidesSecret reports whether the attribute, or one below it, is a secret.
+func (a *attribute) hidesSecret() bool {
+	return a.kind == kindSecret || slices.ContainsFunc(a.fields, (*attribute).hidesSecret)
+}
+
+func conform(attrs []*attribute, prefix string, rec map[string]any) (map[string]any, []Fault) {
+	var faults []Fault
+	out := make(map[string]any, len(rec))
+	known := 0
+	for _, a := range attrs {
+		v, ok := rec[a.name]
+		if !ok {
+			continue
+		}
+		known++
+		fields, isMap := v.(map[string]any)
+		switch {
+		case v == nil:
+			out[a.name] = nil
+		case a.kind == kindNested && isMap:
+			var bad []Fault
+			out[a.name], bad = conform(a.fields, a.path+".", fields)
+			faults = append(faults, bad...)
+		default:
+			typed, reason := a.accept(v)
+			if reason != "" {
+				faults = append(faults, Fault{a.path, reason})
+				continue
+			}
+			out[a.name] = typed
+		}
+	}
+	if known < len(rec) {
+		for name := range rec {
+			if !slices.ContainsFunc(attrs, func(a *attribute) bool { return a.name == name }) {
+				faults = append(faults, Fault{prefix + name, "is not declared"})
+			}
+		}
+	}
+	return out, faults
+}
+
+func sortFaults(faults []Fault) {
+	slices.SortFunc(faults, func(a, b Fault) int {
+		return cmp.Or(cmp.Compare(a.Attribute, b.Attribute), cmp.Compare(a.Reason, b.Reason))
+	})
+}
+
+// The original's own ideas of an address, so that what passes here passes there.
+var (
+	emailForm = regexp.MustCompile(`^\S+@\S+\.\S+$`)
+	urlForm   = regexp.MustCompile(`^https?://\S+`)
+)
+
+// rules tells where a conforming record is outside of its attributes' limits. What
+// is absent or null has none.
+func rules(attrs []*attribute, rec map[string]any) []Fault {
+	var faults []Fault
+	for _, a := range attrs {
+		v := rec[a.name]
+		if v == nil {
+			continue
+		}
+		if a.kind == kindNested {
+			faults = append(faults, rules(a.fields, v.(map[string]any))...)
+			continue
+		}
+		if reason := a.breaks(v); reason != "" {
+			faults = append(faults, Fault{a.path, reason})
+		}
+	}
+	return faults
+}
+
+// breaks says which limit a typed value breaks, "" if none.
+func (a *attribute) breaks(v any) string {
+	var size float64
+	unit := ""
+	switch v := v.(type) {
+	case string:
+		switch {
+		case a.kind == kindEmail && !emailForm.MatchString(v):
+			return "must be an e-mail address"
+		case a.kind == kindURL && !urlForm.MatchString(v):
+			return "must be a URL of http or https"
+		}
+		size, unit = float64(utf8.RuneCountInString(v)), " characters"
+	case []any:
+		size, unit = float64(len(v)), " items"
+	case float64:
+		size = v
+	case int64:
+		size = float64(v)
+	default:
+		return ""
+	}
+	word := "be"
+	if unit != "" {
+		word = "have"
+	}
+	if a.min != nil && size < *a.min {
+		return fmt.Sprintf("must %s at least %v%s", word, *a.min, unit)
+	}
+	if a.max != nil && size > *a.max {
+		return fmt.Sprintf("must %s at most %v%s", word, *a.max, unit)
+	}
+	return ""
+}
+
+// missing tells the required attributes that a record lacks. Those of an object
+// that is absent are not asked for.
+func missing(attrs []*attribute, rec map[string]any) []Fault {
+	var faults []Fault
+	for _, a := range attrs {
+		v := rec[a.name]
+		if a.required && v == nil {
+			faults = append(faults, Fault{a.path, "is required"})
+		}
+		if fields, ok := v.(map[string]any); ok && a.kind == kindNested {
+			faults = append(faults, missing(a.fields, fields)...)
+		}
+	}
+	return faults
+}
+
+// fill sets the defaults of absent attributes.
+func fill(attrs []*attribute, rec map[string]any) {
+	for _, a := range attrs {
+		v, ok := rec[a.name]
+		if !ok && a.fallback != nil {
+			rec[a.name] = a.fallback
+		}
+		if fields, isMap := v.(map[string]any); isMap && a.kind == kindNested {
+			fill(a.fields, fields)
+		}
+	}
+}
+
+// merge gives base with the fields of patch in place of its own; nested attributes
+// are merged in their turn. Neither is changed.
+func merge(attrs []*attribute, base, patch map[string]any) map[string]any {
+	out := maps.Clone(base)
+	for name, v := range patch {
+		i := slices.IndexFunc(attrs, func(a *attribute) bool { return a.name == name })
+		old, wasMap := base[name].(map[string]any)
+		fields, isMap := v.(map[string]any)
+		if wasMap && isMap && attrs[i].kind == kindNested {
+			v = merge(attrs[i].fields, old, fields)
+		}
+		out[name] = v
+	}
+	return out
+}
