@@ -1,0 +1,129 @@
+package replicator
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"time"
+)
+
+// Kind is what an Event tells. It is a set of bits, so that several can be
+// subscribed to at once.
+type Kind uint32
+
+// The kinds of events.
+const (
+	// Replicated: a delivery is durable at its destination.
+	Replicated Kind = 1 << iota
+	// Coalesced: a delivery was covered by a newer one of the same record, which is
+	// durable at its destination.
+	Coalesced
+	// Skipped: a filter or a transform let a change not pass.
+	Skipped
+	// Retrying: an attempt failed and another follows.
+	Retrying
+	// Failed: a delivery was given up. Its row in the log is durable already.
+	Failed
+	// BreakerOpened: a destination stopped answering; deliveries wait.
+	BreakerOpened
+	// BreakerClosed: it answers again.
+	BreakerClosed
+	// Missed: this listener was too slow for the number of events in Event.Missed,
+	// which stood at this place. It comes with every subscription.
+	Missed
+
+	// Errors are the kinds that tell of a failed attempt.
+	Errors = Retrying | Failed
+	// AllKinds are all of them.
+	AllKinds = Missed<<1 - 1
+)
+
+var kindNames = [...]string{"replicated", "coalesced", "skipped", "retrying", "failed", "breaker-opened", "breaker-closed", "missed"}
+
+// String gives the kind's name, several joined by "|".
+func (k Kind) String() string {
+	var names []string
+	for i, name := range kindNames {
+		if k&(1<<i) != 0 {
+			names = append(names, name)
+		}
+	}
+	if rest := k &^ AllKinds; rest != 0 {
+		names = append(names, fmt.Sprintf("Kind(%d)", uint32(rest)))
+	}
+	return strings.Join(names, "|")
+}
+
+// MarshalText writes what String gives.
+func (k Kind) MarshalText() ([]byte, error) { return []byte(k.String()), nil }
+
+// Event is a live notice. Which fields are set depends on its Kind.
+type Event struct {
+	Kind        Kind
+	Time        time.Time
+	Destination string
+
+	// Of a delivery:
+	Operation Op
+	Resource  string
+	RecordID  string
+	ChangeID  ID
+	Target    string
+	// Duration is the driver's call, shared by all deliveries of its batch.
+	Duration time.Duration
+	// RetryCount is the number of attempts charged before this one: 3 with
+	// MaxRetries 3 means that it was the last. Attempts that an outage cost are not
+	// charged.
+	RetryCount int
+	// WillRetry says whether another attempt follows.
+	WillRetry bool
+	// Err is why the attempt failed or the breaker opened. It holds no credential
+	// and no content of a record.
+	Err error
+	// Reason says which rule skipped the change.
+	Reason string
+
+	// Missed is the number of events that this listener was too slow for.
+	Missed int
+}
+
+// MarshalJSON writes the event with the field names of the log; durations are
+// milliseconds.
+func (e Event) MarshalJSON() ([]byte, error) {
+	out := struct {
+		Kind        Kind      `json:"kind"`
+		Time        time.Time `json:"time,omitzero"`
+		Destination string    `json:"destination,omitzero"`
+		Operation   string    `json:"operation,omitzero"`
+		Resource    string    `json:"resource,omitzero"`
+		RecordID    string    `json:"recordId,omitzero"`
+		ChangeID    ID        `json:"changeId,omitzero"`
+		Target      string    `json:"target,omitzero"`
+		Duration    float64   `json:"duration"`
+		RetryCount  int       `json:"retryCount"`
+		WillRetry   bool      `json:"willRetry"`
+		Error       string    `json:"error,omitzero"`
+		Reason      string    `json:"reason,omitzero"`
+		Missed      int       `json:"missed,omitzero"`
+	}{e.Kind, e.Time, e.Destination, "", e.Resource, e.RecordID, e.ChangeID, e.Target,
+		float64(e.Duration) / float64(time.Millisecond), e.RetryCount, e.WillRetry, "", e.Reason, e.Missed}
+	if e.Operation != 0 {
+		out.Operation = e.Operation.String()
+	}
+	if e.Err != nil {
+		out.Error = e.Err.Error()
+	}
+	return json.Marshal(out)
+}
+
+// eventBuffer is how many events a listener may fall behind before it misses some:
+// a few tens of milliseconds of a busy replicator, at about 200 bytes each.
+const eventBuffer = 1024
+
+// Subscribe gives a channel of the events of the named kinds, and a function that
+// ends the subscription and closes the channel. It may be called before Start, and
+// goes on over Stop and Start. Sending never waits for a listener: one that falls
+// more than a thousand events behind gets an event of kind Missed in their place.
+func (r *Replicator) Subscribe(kinds Kind) (events <-chan Event, cancel func()) {
+	return r.hub.Subscribe(func(e Event) bool { return e.Kind&kinds != 0 })
+}

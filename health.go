@@ -1,0 +1,117 @@
+package replicator
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/s3db-go/replicator/internal/ledger"
+)
+
+// HealthStatus is how well replication goes, as a whole or for a destination.
+type HealthStatus string
+
+// The health states, from best to worst.
+const (
+	// HealthHealthy: changes arrive.
+	HealthHealthy HealthStatus = "healthy"
+	// HealthDegraded: somebody should look: a destination is unavailable, more than
+	// five deliveries were given up within five minutes, a call of a driver overran
+	// its timeout, or a write ended in doubt.
+	HealthDegraded HealthStatus = "degraded"
+	// HealthUnhealthy: somebody must look: a change has waited for more than five
+	// minutes, or the journal or the log can't be written.
+	HealthUnhealthy HealthStatus = "unhealthy"
+)
+
+// worse orders the states.
+func (s HealthStatus) worse(than HealthStatus) bool {
+	rank := map[HealthStatus]int{HealthHealthy: 0, HealthDegraded: 1, HealthUnhealthy: 2}
+	return rank[s] > rank[than]
+}
+
+// The bounds are those that the users of the original set for their alerts.
+const (
+	healthWindow  = 5 * time.Minute
+	healthFailed  = 5
+	healthWaiting = 5 * time.Minute
+)
+
+// Health is a judgement of the present Stats and of the last five minutes of the
+// log. It holds no secret.
+type Health struct {
+	Status HealthStatus
+	// Reason says why it is not healthy, "" if it is.
+	Reason string
+	// Destinations by their name.
+	Destinations map[string]DestinationHealth
+	// InDoubt is how many records had a write whose end isn't known yet.
+	InDoubt   int
+	Timestamp time.Time
+}
+
+// DestinationHealth is the judgement of one destination.
+type DestinationHealth struct {
+	Status HealthStatus
+	Reason string
+	// Failed is how many deliveries were given up within the last five minutes.
+	Failed      int
+	Lag         time.Duration
+	Waiting     uint64
+	BreakerOpen bool
+}
+
+// Health judges how replication goes. A replicator that is not started is
+// unhealthy.
+func (r *Replicator) Health() Health {
+	h := Health{Status: HealthHealthy, Destinations: map[string]DestinationHealth{}, Timestamp: time.Now()}
+	find := func(status HealthStatus, format string, args ...any) {
+		if status.worse(h.Status) {
+			h.Status, h.Reason = status, fmt.Sprintf(format, args...)
+		}
+	}
+	run, err := r.current()
+	if err != nil {
+		find(HealthUnhealthy, "%v", err)
+		return h
+	}
+	stats := r.Stats()
+	h.InDoubt = stats.InDoubt
+	if stats.Journal.Err != nil {
+		find(HealthUnhealthy, "the journal can't be written: %v", stats.Journal.Err)
+	}
+	if h.InDoubt > 0 {
+		find(HealthDegraded, "%d records are in doubt", h.InDoubt)
+	}
+	for _, e := range run.engines {
+		failed, err := run.ledger.Count(ledger.Query{Destination: e.name, Status: ledger.Failed, Since: h.Timestamp.Add(-healthWindow)})
+		if err != nil {
+			find(HealthUnhealthy, "the log can't be read: %v", err)
+		}
+		d := judge(stats.Destinations[e.name], failed)
+		h.Destinations[e.name] = d
+		if d.Status != HealthHealthy {
+			find(d.Status, "%s: %s", e.name, d.Reason)
+		}
+	}
+	return h
+}
+
+func judge(s DestinationStats, failed int) DestinationHealth {
+	d := DestinationHealth{Status: HealthHealthy, Failed: failed, Lag: s.Lag, Waiting: s.Waiting, BreakerOpen: s.BreakerOpen}
+	switch {
+	case s.Lag > healthWaiting:
+		d.Status, d.Reason = HealthUnhealthy, fmt.Sprintf("a change has waited for %v", s.Lag.Round(time.Second))
+		if s.Err != nil {
+			d.Reason += ": " + s.Err.Error()
+		}
+	case s.Err != nil && !s.BreakerOpen:
+		d.Status, d.Reason = HealthUnhealthy, s.Err.Error()
+	case s.BreakerOpen:
+		d.Status, d.Reason = HealthDegraded, fmt.Sprintf("unavailable: %v", s.Err)
+	case failed > healthFailed:
+		d.Status, d.Reason = HealthDegraded, fmt.Sprintf("%d deliveries were given up in the last %v", failed, healthWindow)
+	case s.Stuck > 0:
+		d.Status, d.Reason = HealthDegraded, fmt.Sprintf("%d calls of the driver have overrun their timeout", s.Stuck)
+	}
+	return d
+}

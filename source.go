@@ -1,0 +1,224 @@
+package replicator
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/s3db-go/replicator/cdc"
+	"github.com/s3db-go/replicator/internal/keylock"
+)
+
+// SourceOptions describe a store without callbacks of its own.
+type SourceOptions struct {
+	// Get returns the record's present state, or false if there is none. It is
+	// called with the record's lock held, also outside Write, when the end of an
+	// earlier write isn't known. Required.
+	Get func(ctx context.Context, resource, recordID string) (Record, bool, error)
+	// Describe returns the schema of a resource, or false if there is none. Without
+	// it a destination's shape grows from the records.
+	Describe func(ctx context.Context, resource string) (Schema, bool, error)
+	// SecondLook is how long a write may still be applied after its client gave up
+	// on it. Defaults to 0, which is right for a store in this process or on this
+	// machine; a remote store needs seconds.
+	SecondLook time.Duration
+}
+
+// CustomSource makes a Source of any store: its user wraps each write in Write. Safe
+// for concurrent use; every write of a record must go through the same CustomSource.
+type CustomSource struct {
+	opts  SourceOptions
+	locks keylock.Set
+	hook  cdc.Hook
+}
+
+var (
+	_ cdc.Source    = (*CustomSource)(nil)
+	_ cdc.Reader    = (*CustomSource)(nil)
+	_ cdc.Describer = (*CustomSource)(nil)
+	_ cdc.Validator = (*CustomSource)(nil)
+)
+
+// NewSource makes a Source of a store without callbacks. New judges the options.
+func NewSource(opts SourceOptions) *CustomSource { return &CustomSource{opts: opts} }
+
+// Validate implements cdc.Validator.
+func (s *CustomSource) Validate() error {
+	var faults []error
+	if s.opts.Get == nil {
+		faults = append(faults, errors.New("SourceOptions.Get is nil; without it the end of an interrupted write can't be found out"))
+	}
+	if s.opts.SecondLook < 0 {
+		faults = append(faults, fmt.Errorf("SourceOptions.SecondLook is %v; it can't be negative", s.opts.SecondLook))
+	}
+	return errors.Join(faults...)
+}
+
+// errNotApplied marks an error after which the store is certainly unchanged.
+type errNotApplied struct{ error }
+
+func (e errNotApplied) Unwrap() error { return e.error }
+
+// NotApplied marks an error of a write as certain: the store did not apply it. Any
+// other error leaves that open, and the record is read to find out. nil stays nil.
+func NotApplied(err error) error {
+	if err == nil {
+		return nil
+	}
+	return errNotApplied{err}
+}
+
+// Write applies a change through write and has it replicated. It locks the record,
+// makes the announcement durable, calls write, and ends the announcement by what
+// write returned: nil is applied, an error marked by NotApplied is not, any other
+// error is in doubt, and settled by Get. That error is returned as it is.
+//
+// The change needs Op, Resource, RecordID and, but for a delete, Data: the whole
+// record as Get will return it afterwards. With Inserted | Updated as its Op, Get tells
+// which of the two it is. Before, and Data of a delete, are read with Get if they are
+// left nil. Values are normalized here; one that can't be
+// replicated is an error before anything is announced or written. The context given
+// to write is not cancelled by ctx any more: the change is announced.
+func (s *CustomSource) Write(ctx context.Context, c Change, write func(context.Context) error) (err error) {
+	if c, err = s.normalized(c); err != nil {
+		return err
+	}
+	unlock, err := s.locks.Lock(ctx, c.RecordKey())
+	if err != nil {
+		return err
+	}
+	defer unlock()
+
+	recorder, leave := s.hook.Enter()
+	defer leave()
+	pending, err := s.begin(ctx, recorder, c)
+	if err != nil {
+		return err
+	}
+	if pending == nil {
+		return write(ctx)
+	}
+	// A panic of write leaves the store's state open, like an error does.
+	ended := false
+	defer func() {
+		if !ended {
+			pending.Doubt(errors.New("the write panicked"))
+		}
+	}()
+	err = write(context.WithoutCancel(ctx))
+	ended = true
+	switch _, not := errors.AsType[errNotApplied](err); {
+	case err == nil:
+		pending.Commit()
+	case not:
+		pending.Abort()
+	default:
+		pending.Doubt(err)
+	}
+	return err
+}
+
+// wantsAny reports whether what the change may turn out to be is wanted.
+func wantsAny(rec cdc.Recorder, c Change) bool {
+	if c.Op == upsert {
+		return rec.Wants(c.Resource, Inserted) || rec.Wants(c.Resource, Updated)
+	}
+	return rec.Wants(c.Resource, c.Op)
+}
+
+// normalized gives the change with values of the closed list.
+func (s *CustomSource) normalized(c Change) (Change, error) {
+	var dataErr, beforeErr error
+	c.Data, dataErr = cdc.Normalize(c.Data)
+	c.Before, beforeErr = cdc.Normalize(c.Before)
+	if err := errors.Join(dataErr, beforeErr); err != nil {
+		return c, fmt.Errorf("replicator: %s: %w", c.RecordKey(), err)
+	}
+	if c.Op != Deleted && c.Data == nil {
+		return c, fmt.Errorf("replicator: %s: Data of the change is nil", c.RecordKey())
+	}
+	return c, nil
+}
+
+// upsert is the Op of a write that inserts what is absent and updates what is there.
+const upsert = Inserted | Updated
+
+// begin announces the change. It gives nil if nobody wants it.
+func (s *CustomSource) begin(ctx context.Context, rec cdc.Recorder, c Change) (cdc.Pending, error) {
+	if rec == nil || !wantsAny(rec, c) {
+		return nil, nil
+	}
+	for again := false; ; again = true {
+		filled, err := s.fill(ctx, c)
+		if err != nil {
+			return nil, err
+		}
+		if !rec.Wants(filled.Resource, filled.Op) {
+			return nil, nil
+		}
+		pending, err := rec.Begin(ctx, filled)
+		if err == nil {
+			return pending[0], nil
+		}
+		if !errors.Is(err, cdc.ErrStale) || c.Op == Inserted || again {
+			return nil, err
+		}
+		// A write of before was applied late. The state that it left is read in place
+		// of what was read, or given, before; the record's lock keeps it so.
+		if c.Before = nil; c.Op == Deleted {
+			c.Data = nil
+		}
+	}
+}
+
+// fill reads the state before the change where the caller did not give it.
+func (s *CustomSource) fill(ctx context.Context, c Change) (Change, error) {
+	if c.Op == Inserted || (c.Op == Updated && c.Before != nil) || (c.Op == Deleted && c.Data != nil) {
+		return c, nil
+	}
+	present, there, err := s.Read(ctx, c.Resource, c.RecordID)
+	if err != nil {
+		return c, fmt.Errorf("replicator: reading %s before its write: %w", c.RecordKey(), err)
+	}
+	switch {
+	case c.Op == Deleted:
+		c.Data = present
+	case c.Op == upsert && !there:
+		c.Op = Inserted
+	default:
+		c.Op, c.Before = Updated, present
+	}
+	return c, nil
+}
+
+// Capture implements Source.
+func (s *CustomSource) Capture(rec cdc.Recorder) (release func(), err error) {
+	return s.hook.Capture(rec)
+}
+
+// Read implements cdc.Reader.
+func (s *CustomSource) Read(ctx context.Context, resource, recordID string) (Record, bool, error) {
+	record, found, err := s.opts.Get(ctx, resource, recordID)
+	if err != nil || !found {
+		return nil, false, err
+	}
+	record, err = cdc.Normalize(record)
+	return record, err == nil, err
+}
+
+// WithLock implements cdc.Reader.
+func (s *CustomSource) WithLock(resource, recordID string, fn func()) {
+	s.locks.With(cdc.Key{Resource: resource, RecordID: recordID}, fn)
+}
+
+// SecondLook implements cdc.Reader.
+func (s *CustomSource) SecondLook() time.Duration { return s.opts.SecondLook }
+
+// Describe implements cdc.Describer.
+func (s *CustomSource) Describe(ctx context.Context, resource string) (Schema, bool, error) {
+	if s.opts.Describe == nil {
+		return Schema{}, false, nil
+	}
+	return s.opts.Describe(ctx, resource)
+}
