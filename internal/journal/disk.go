@@ -45,7 +45,6 @@ import (
 
 	"github.com/s3db-go/replicator/cdc"
 	"github.com/s3db-go/replicator/internal/clock"
-	"github.com/s3db-go/replicator/internal/codec"
 	"github.com/s3db-go/replicator/internal/disk"
 )
 
@@ -296,10 +295,7 @@ func (d *Disk) replacement(k key, as *cdc.Change) (Entry, []byte, error) {
 		return Entry{}, nil, nil
 	}
 	c.Op, c.Data, c.Before, c.Origin = as.Op, as.Data, as.Before, as.Origin
-	b, err := codec.AppendChange(nil, &c)
-	if err == nil && len(b) > maxChange {
-		err = fmt.Errorf("%s: %d bytes: %w", c.RecordKey(), len(b), cdc.ErrTooLarge)
-	}
+	b, err := appendChange(nil, &c)
 	return Entry{&c, len(b)}, b, err
 }
 

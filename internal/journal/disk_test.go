@@ -2,15 +2,12 @@ package journal_test
 
 import (
 	"bytes"
-	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"os"
 	"strings"
-	"sync"
 	"testing"
-	"testing/synctest"
 
 	"github.com/s3db-go/replicator/cdc"
 	"github.com/s3db-go/replicator/internal/disk"
@@ -309,174 +306,6 @@ func settle(t *testing.T, j *journal.Disk) {
 	}
 }
 
-// gate is a file system whose flushes of open files wait until they are let through.
-type gate struct {
-	disk.FS
-	mu      sync.Mutex
-	closed  chan struct{} // nil while the gate is open
-	flushes int
-}
-
-type gatedFile struct {
-	disk.File
-	gate *gate
-}
-
-func (g *gate) OpenFile(name string, flag int, perm os.FileMode) (disk.File, error) {
-	f, err := g.FS.OpenFile(name, flag, perm)
-	return gatedFile{f, g}, err
-}
-
-func (f gatedFile) Datasync() error {
-	f.gate.mu.Lock()
-	f.gate.flushes++
-	closed := f.gate.closed
-	f.gate.mu.Unlock()
-	if closed != nil {
-		<-closed
-	}
-	return f.File.Datasync()
-}
-
-func (g *gate) shut() (open func()) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	closed := make(chan struct{})
-	g.closed = closed
-	return func() {
-		g.mu.Lock()
-		defer g.mu.Unlock()
-		g.closed = nil
-		close(closed)
-	}
-}
-
-func (g *gate) count() int {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	return g.flushes
-}
-
-// All that arrive during a flush wait for one more.
-func TestGroupCommit(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		fsys := &gate{FS: faultfs.New()}
-		j := open(t, fsys, journal.Options{SegmentBytes: 1 << 20})
-		synctest.Wait()
-		before := fsys.count()
-		release := fsys.shut()
-		var running sync.WaitGroup
-		announce := func(id string) {
-			running.Go(func() { begin(t, j, id) })
-		}
-		announce("first")
-		synctest.Wait()
-		for i := range 100 {
-			announce(fmt.Sprint(i))
-		}
-		synctest.Wait()
-		release()
-		running.Wait()
-		if n := fsys.count() - before; n != 2 {
-			t.Fatal(n, "flushes for 101 callers")
-		}
-		closeNow(t, j)
-	})
-}
-
-// Nobody waits for a commit, and yet it is soon durable and read.
-func TestCommitIsFlushedWhenIdle(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		j := open(t, faultfs.New(), tiny)
-		ticket := begin(t, j, "a")
-		r, err := j.Read(0)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer r.Close()
-		j.Commit(ticket, 0, nil)
-		synctest.Wait()
-		if got, err := r.Next(1); err != nil || len(got) != 1 {
-			t.Fatal(got, err)
-		}
-		closeNow(t, j)
-	})
-}
-
-// A reader and a cursor wait for what is committed and not durable yet.
-func TestNothingIsSeenBeforeItIsDurable(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		fsys := &gate{FS: faultfs.New()}
-		j := open(t, fsys, journal.Options{SegmentBytes: 1 << 20})
-		ticket := begin(t, j, "a")
-		r, err := j.Read(0)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer r.Close()
-		release := fsys.shut()
-		j.Commit(ticket, 0, nil)
-		synctest.Wait()
-		if got, err := r.Next(1); err != nil || len(got) != 0 || j.Last() != 1 || j.Stats().Durable != 0 {
-			t.Fatal(got, err, j.Stats())
-		}
-		saved := make(chan error, 1)
-		go func() { saved <- j.SaveCursor("a", journal.Cursor{Low: 1}) }()
-		synctest.Wait()
-		more := r.More()
-		select {
-		case err := <-saved:
-			t.Fatal("the cursor did not wait:", err)
-		case <-more:
-			t.Fatal("More did not wait")
-		default:
-		}
-		release()
-		<-more
-		if got, err := r.Next(1); err != nil || len(got) != 1 {
-			t.Fatal(got, err)
-		}
-		if err := <-saved; err != nil {
-			t.Fatal(err)
-		}
-		closeNow(t, j)
-	})
-}
-
-// A Begin that is given up while it waits is ended by the journal itself.
-func TestCancelledWhileWaiting(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		fsys := &gate{FS: faultfs.New()}
-		j := open(t, fsys, journal.Options{SegmentBytes: 1 << 20})
-		synctest.Wait()
-		release := fsys.shut()
-		ctx, cancel := context.WithCancel(t.Context())
-		done := make(chan error, 1)
-		go func() {
-			_, err := j.Begin(ctx, []cdc.Change{journaltest.Change("a"), journaltest.Change("b")})
-			done <- err
-		}()
-		synctest.Wait()
-		if j.Stats().Open != 2 {
-			t.Fatalf("%+v", j.Stats())
-		}
-		cancel()
-		if err := <-done; !errors.Is(err, context.Canceled) {
-			t.Fatal(err)
-		}
-		if j.Stats().Open != 0 {
-			t.Fatalf("%+v", j.Stats())
-		}
-		release()
-		closeNow(t, j)
-		j = open(t, fsys, tiny)
-		if left := j.Unresolved(); len(left) != 0 {
-			t.Fatal(left)
-		}
-		closeNow(t, j)
-	})
-}
-
 // Readers that keep up get the same decoded changes; one that does not reads them
 // from the files.
 func TestTailIsShared(t *testing.T) {
@@ -508,3 +337,18 @@ func TestTailIsShared(t *testing.T) {
 		t.Fatal("the tail holds more than it should")
 	}
 }
+
+// The end mark is gone for good before anything is written behind the end.
+func TestEndMarkIsRemovedDurably(t *testing.T) {
+	_, clone := closedJournal(t)
+	fsys := clone()
+	if _, err := journal.Open(noDirSync{fsys}, tiny); !errors.Is(err, errNoDirSync) {
+		t.Fatal(err)
+	}
+}
+
+var errNoDirSync = errors.New("no flush of directories")
+
+type noDirSync struct{ disk.FS }
+
+func (noDirSync) SyncDir(string) error { return errNoDirSync }

@@ -35,6 +35,6 @@ func (e *CorruptError) Unwrap() error { return ErrCorrupt }
 const (
 	hintSegment = "restore the journal's directory from a backup together with its cursors, or move it away to begin a new " +
 		"journal: what was not yet delivered is then lost"
-	hintCursor = "restore this file from a backup, or remove it to have its destination read the journal from its beginning"
+	hintCursor = "restore this file from a backup, or remove it: its destination is then taken for a new one"
 	hintEnd    = "remove this file to have the journal recovered as after a crash"
 )

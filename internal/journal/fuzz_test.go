@@ -23,7 +23,7 @@ func mustFrames(b []byte, err error) []byte {
 func sampleSegment() []byte {
 	c := cdc.Change{Op: cdc.Inserted, Resource: "r", RecordID: "1", Data: cdc.Record{"a": "b"}}
 	begins := mustFrames(appendBegin(nil, 1, []item{{index: 0, change: &c}, {index: 1, change: &c}}))
-	b := append(appendStart(nil, start{carried: 1, first: 7, version: 9, ticket: 1}), begins...)
+	b := append(appendStart(nil, start{carried: 1, first: 7, version: 9}), begins...)
 	born := int64(len(b))
 	stamp(b, place{segment: 1}, 0)
 	own := appendCommit(nil, key{1, 0}, 7, 10, nil)
@@ -80,8 +80,11 @@ func TestSampleSegment(t *testing.T) {
 		t.Fatal(len(frames), len(data), len(out), rest, err)
 	}
 	// A frame is valid in one place only.
-	if frames, _, _, _ := replayAll(t, append(make([]byte, 8), data...)); len(frames) != 0 {
-		t.Fatal("frames were found where they don't belong")
+	if frames, _, _, _ := replayAll(t, append(bytes.Clone(data), data...)); len(frames) != len(data) {
+		t.Fatal("frames were found at another offset")
+	}
+	if _, ok := parseHeader(data, place{segment: 2}); ok {
+		t.Fatal("a frame was found in another segment")
 	}
 	// Later frames prove that the first was durable.
 	damaged := bytes.Clone(data)

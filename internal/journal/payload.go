@@ -15,8 +15,8 @@ import (
 //	        8 bytes "RPLCJRNL"; u32 format version, 1; u32 number of frames that
 //	        follow at once and repeat the announcements that are open here;
 //	        u64 Seq of the first change that is committed here;
-//	        u64 highest Version before; u64 highest ticket before;
-//	        u64 offset up to which the segment before holds, 0 if there is none
+//	        u64 highest Version before; u64 offset up to which the segment before
+//	        holds, 0 if there is none
 //	begin   u64 ticket; items
 //	commit  u64 ticket; u64 Seq; u64 Version; u32 index; to the end a change that
 //	        replaces the announced one, or nothing
@@ -43,7 +43,6 @@ type start struct {
 	carried     uint32
 	first       uint64
 	version     uint64
-	ticket      Ticket
 	previousEnd int64
 }
 
@@ -54,7 +53,6 @@ func appendStart(b []byte, s start) []byte {
 	b = binary.LittleEndian.AppendUint32(b, s.carried)
 	b = binary.LittleEndian.AppendUint64(b, s.first)
 	b = binary.LittleEndian.AppendUint64(b, s.version)
-	b = binary.LittleEndian.AppendUint64(b, uint64(s.ticket))
 	b = binary.LittleEndian.AppendUint64(b, uint64(s.previousEnd))
 	return seal(b, at, kindStart)
 }
@@ -104,13 +102,29 @@ func appendItems(b []byte, k kind, items []item, open func(b []byte, first int) 
 }
 
 func appendItem(b []byte, it *item) ([]byte, error) {
-	// Before a byte is written: what is far too large shall not take the memory.
-	if it.size = codec.SizeChange(it.change); it.size > maxChange {
-		return nil, fmt.Errorf("journal: %s: %d bytes: %w", it.change.RecordKey(), it.size, cdc.ErrTooLarge)
-	}
 	b = binary.LittleEndian.AppendUint32(b, it.index)
-	b = binary.LittleEndian.AppendUint32(b, uint32(it.size))
-	return codec.AppendChange(b, it.change)
+	b = binary.LittleEndian.AppendUint32(b, 0)
+	at := len(b)
+	b, err := appendChange(b, it.change)
+	if err != nil {
+		return nil, err
+	}
+	it.size = len(b) - at
+	binary.LittleEndian.PutUint32(b[at-4:], uint32(it.size))
+	return b, nil
+}
+
+// appendChange encodes a change, or refuses one that is too large.
+func appendChange(b []byte, c *cdc.Change) ([]byte, error) {
+	at := len(b)
+	b, err := codec.AppendChange(b, c)
+	if err != nil {
+		return nil, fmt.Errorf("journal: %w", err)
+	}
+	if size := len(b) - at; size > maxChange {
+		return nil, fmt.Errorf("journal: %s: %d bytes: %w", c.RecordKey(), size, cdc.ErrTooLarge)
+	}
+	return b, nil
 }
 
 func appendBegin(b []byte, t Ticket, items []item) ([]byte, error) {
@@ -153,15 +167,14 @@ func parseStart(b []byte) (start, error) {
 	if v := binary.LittleEndian.Uint32(b[8:]); v != formatVersion {
 		return start{}, fmt.Errorf("%w: version %d, this program writes %d", ErrFormat, v, formatVersion)
 	}
-	if len(b) != 48 {
+	if len(b) != 40 {
 		return start{}, errPayload
 	}
 	s := start{
 		carried:     binary.LittleEndian.Uint32(b[12:]),
 		first:       binary.LittleEndian.Uint64(b[16:]),
 		version:     binary.LittleEndian.Uint64(b[24:]),
-		ticket:      Ticket(binary.LittleEndian.Uint64(b[32:])),
-		previousEnd: int64(binary.LittleEndian.Uint64(b[40:])),
+		previousEnd: int64(binary.LittleEndian.Uint64(b[32:])),
 	}
 	if s.first == 0 || s.previousEnd < 0 {
 		return start{}, errPayload

@@ -109,7 +109,7 @@ type replay struct {
 	pending map[key][]byte // announced and not ended, encoded
 	seq     uint64
 	version uint64
-	ticket  Ticket
+	ticket  Ticket // the highest that was met; those that are open are among them
 }
 
 // committed is a change that a frame committed. Its bytes are valid as long as the
@@ -135,7 +135,7 @@ func (r *replay) begin(s *scan) (start, bool, error) {
 	if err != nil {
 		return start{}, false, err
 	}
-	*r = replay{pending: map[key][]byte{}, seq: st.first - 1, version: st.version, ticket: st.ticket}
+	*r = replay{pending: map[key][]byte{}, seq: st.first - 1, version: st.version}
 	for range st.carried {
 		if ok, err := r.step(s); err != nil || !ok {
 			return start{}, false, err

@@ -191,7 +191,7 @@ func (d *Disk) publish(g *group) {
 func (d *Disk) roll(g *group) error {
 	w := &d.writer
 	frames, err := carry(start{
-		first: w.seq + 1, version: w.version, ticket: Ticket(d.tickets.Load()), previousEnd: w.segment.end,
+		first: w.seq + 1, version: w.version, previousEnd: w.segment.end,
 	}, d.openOnDisk(g))
 	if err != nil {
 		return err
