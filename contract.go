@@ -19,6 +19,7 @@ type (
 	Driver     = cdc.Driver
 	Source     = cdc.Source
 	Schema     = cdc.Schema
+	Row        = cdc.Row
 	BatchError = cdc.BatchError
 )
 

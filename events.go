@@ -1,10 +1,14 @@
 package replicator
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
+	"log/slog"
 	"strings"
 	"time"
+
+	"github.com/s3db-go/replicator/internal/engine"
 )
 
 // Kind is what an Event tells. It is a set of bits, so that several can be
@@ -16,7 +20,8 @@ const (
 	// Replicated: a delivery is durable at its destination.
 	Replicated Kind = 1 << iota
 	// Coalesced: a delivery was covered by a newer one of the same record, which is
-	// durable at its destination.
+	// durable at its destination, or in the log as failed with all that both would have
+	// written.
 	Coalesced
 	// Skipped: a filter or a transform let a change not pass.
 	Skipped
@@ -28,6 +33,13 @@ const (
 	BreakerOpened
 	// BreakerClosed: it answers again.
 	BreakerClosed
+	// JournalPressure: Reason says how much of the journal's disk budget is spent, as
+	// JournalStats.Pressure does. With a Destination, that one was detached, and Err
+	// says from where to where.
+	JournalPressure
+	// BackfillProgress: a chunk of a backfill is in the journal, or it is Done, or fails
+	// with Err and will be tried again. Read and Sent count from its begin.
+	BackfillProgress
 	// Missed: this listener was too slow for the number of events in Event.Missed,
 	// which stood at this place. It comes with every subscription.
 	Missed
@@ -38,7 +50,7 @@ const (
 	AllKinds = Missed<<1 - 1
 )
 
-var kindNames = [...]string{"replicated", "coalesced", "skipped", "retrying", "failed", "breaker-opened", "breaker-closed", "missed"}
+var kindNames = [...]string{"replicated", "coalesced", "skipped", "retrying", "failed", "breaker-opened", "breaker-closed", "journal-pressure", "backfill-progress", "missed"}
 
 // String gives the kind's name, several joined by "|".
 func (k Kind) String() string {
@@ -83,6 +95,11 @@ type Event struct {
 	// Reason says which rule skipped the change.
 	Reason string
 
+	// Of a backfill: how many present records of Resource were read and sent, and whether
+	// all of them are settled.
+	Read, Sent uint64
+	Done       bool
+
 	// Missed is the number of events that this listener was too slow for.
 	Missed int
 }
@@ -104,9 +121,15 @@ func (e Event) MarshalJSON() ([]byte, error) {
 		WillRetry   bool      `json:"willRetry"`
 		Error       string    `json:"error,omitzero"`
 		Reason      string    `json:"reason,omitzero"`
+		Read        uint64    `json:"read,omitzero"`
+		Sent        uint64    `json:"sent,omitzero"`
+		Done        bool      `json:"done,omitzero"`
 		Missed      int       `json:"missed,omitzero"`
-	}{e.Kind, e.Time, e.Destination, "", e.Resource, e.RecordID, e.ChangeID, e.Target,
-		float64(e.Duration) / float64(time.Millisecond), e.RetryCount, e.WillRetry, "", e.Reason, e.Missed}
+	}{
+		Kind: e.Kind, Time: e.Time, Destination: e.Destination, Resource: e.Resource, RecordID: e.RecordID, ChangeID: e.ChangeID, Target: e.Target,
+		Duration: float64(e.Duration) / float64(time.Millisecond), RetryCount: e.RetryCount, WillRetry: e.WillRetry, Reason: e.Reason,
+		Read: e.Read, Sent: e.Sent, Done: e.Done, Missed: e.Missed,
+	}
 	if e.Operation != 0 {
 		out.Operation = e.Operation.String()
 	}
@@ -121,9 +144,62 @@ func (e Event) MarshalJSON() ([]byte, error) {
 const eventBuffer = 1024
 
 // Subscribe gives a channel of the events of the named kinds, and a function that
-// ends the subscription and closes the channel. It may be called before Start, and
+// ends the subscription and closes the channel; a subscription that is not ended keeps
+// its buffer and a goroutine. It may be called before Start, and
 // goes on over Stop and Start. Sending never waits for a listener: one that falls
 // more than a thousand events behind gets an event of kind Missed in their place.
 func (r *Replicator) Subscribe(kinds Kind) (events <-chan Event, cancel func()) {
 	return r.hub.Subscribe(func(e Event) bool { return e.Kind&kinds != 0 })
+}
+
+// notify gives the function that turns an engine's notices into events and log
+// lines.
+func (r *Replicator) notify(d Destination) func(engine.Notice) {
+	logger := r.opts.Logger.With("destination", d.Name)
+	return func(n engine.Notice) {
+		e := event(d.Name, n)
+		r.hub.Publish(e)
+		switch e.Kind {
+		case Failed:
+			logger.Warn("delivery given up", "resource", e.Resource, "record", e.RecordID, "operation", e.Operation, "error", e.Err)
+		case BreakerOpened:
+			logger.Warn("destination unavailable, deliveries wait", "error", e.Err)
+		case BreakerClosed:
+			logger.Warn("destination available again")
+		default:
+			// Asked each time: the level of a logger may be changed while it runs.
+			if logger.Enabled(context.Background(), slog.LevelDebug) {
+				logger.Debug(e.Kind.String(), "resource", e.Resource, "record", e.RecordID, "operation", e.Operation, "duration", e.Duration, "error", e.Err)
+			}
+		}
+	}
+}
+
+func event(destination string, n engine.Notice) Event {
+	e := Event{
+		Time: n.Time, Destination: destination, Target: n.Target, Duration: n.Took, RetryCount: n.RetryCount, Reason: n.Reason, Err: n.Err,
+	}
+	if c := n.Change; c != nil {
+		e.Operation, e.Resource, e.RecordID, e.ChangeID = c.Op, c.Resource, c.RecordID, c.ChangeID
+	}
+	switch n.Kind {
+	case engine.NoteRetrying:
+		e.Kind, e.WillRetry = Retrying, true
+	case engine.NoteBreakerOpened:
+		e.Kind = BreakerOpened
+	case engine.NoteBreakerClosed:
+		e.Kind = BreakerClosed
+	case engine.NoteSettled:
+		switch n.Status {
+		case engine.Replicated:
+			e.Kind = Replicated
+		case engine.Coalesced:
+			e.Kind = Coalesced
+		case engine.Skipped:
+			e.Kind = Skipped
+		case engine.Failed, engine.Held:
+			e.Kind = Failed
+		}
+	}
+	return e
 }

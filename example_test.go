@@ -217,3 +217,37 @@ func ExampleReplicator_Log() {
 	}
 	// Output: crm users u1 inserted the route's Transform: has no email <nil>
 }
+
+// A destination that is new gets what the store held before, too.
+func ExampleReplicator_Backfill() {
+	ctx := context.Background()
+	check := func(err error) {
+		if err != nil {
+			log.Fatal(err)
+		}
+	}
+	db, err := store.Open(ctx, "memory://shop")
+	check(err)
+	defer db.Close()
+	orders, err := db.CreateResource(ctx, store.Definition{Name: "orders", Attributes: store.Attributes{"total": "number"}})
+	check(err)
+	_, err = orders.Insert(ctx, store.Record{"id": "o1", "total": 50})
+	check(err)
+	_, err = orders.Insert(ctx, store.Record{"id": "o2", "total": 150})
+	check(err)
+
+	dir, err := os.MkdirTemp("", "replicator-")
+	check(err)
+	defer os.RemoveAll(dir)
+	copied := memory.New(memory.Options{})
+	r, err := replicator.New(db, replicator.Options{
+		Dir:          dir,
+		Destinations: []replicator.Destination{{Name: "copy", Driver: copied, Routes: replicator.Routes("orders")}},
+	})
+	check(err)
+	check(r.Start(ctx))
+	defer r.Stop(ctx)
+	check(r.Backfill(ctx, "copy", "orders"))
+	fmt.Println(copied.Records("orders")["o2"].Float("total"))
+	// Output: 150
+}

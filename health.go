@@ -15,11 +15,12 @@ const (
 	// HealthHealthy: changes arrive.
 	HealthHealthy HealthStatus = "healthy"
 	// HealthDegraded: somebody should look: a destination is unavailable, more than
-	// five deliveries were given up within five minutes, a call of a driver overran
-	// its timeout, or a write ended in doubt.
+	// five deliveries were given up within five minutes, or some and nothing was
+	// delivered since Start, a call of a driver overran its timeout, a write ended in
+	// doubt, the journal's disk budget is nearly spent, or changes were not captured.
 	HealthDegraded HealthStatus = "degraded"
 	// HealthUnhealthy: somebody must look: a change has waited for more than five
-	// minutes, or the journal or the log can't be written.
+	// minutes, or the journal or the log can't be written, or the journal is full.
 	HealthUnhealthy HealthStatus = "unhealthy"
 )
 
@@ -40,7 +41,7 @@ const (
 // log. It holds no secret.
 type Health struct {
 	Status HealthStatus
-	// Reason says why it is not healthy, "" if it is.
+	// Reason says everything that is wrong, "" if it is healthy.
 	Reason string
 	// Destinations by their name.
 	Destinations map[string]DestinationHealth
@@ -66,8 +67,12 @@ func (r *Replicator) Health() Health {
 	h := Health{Status: HealthHealthy, Destinations: map[string]DestinationHealth{}, Timestamp: time.Now()}
 	find := func(status HealthStatus, format string, args ...any) {
 		if status.worse(h.Status) {
-			h.Status, h.Reason = status, fmt.Sprintf(format, args...)
+			h.Status = status
 		}
+		if h.Reason != "" {
+			h.Reason += "; "
+		}
+		h.Reason += fmt.Sprintf(format, args...)
 	}
 	run, err := r.current()
 	if err != nil {
@@ -76,8 +81,16 @@ func (r *Replicator) Health() Health {
 	}
 	stats := r.Stats()
 	h.InDoubt = stats.InDoubt
-	if stats.Journal.Err != nil {
-		find(HealthUnhealthy, "the journal can't be written: %v", stats.Journal.Err)
+	if stats.Journal.Err != "" {
+		find(HealthUnhealthy, "the journal can't be written: %s", stats.Journal.Err)
+	}
+	switch j := stats.Journal; {
+	case j.Pressure == PressureFull:
+		find(HealthUnhealthy, "the journal's disk budget is spent")
+	case j.Unjournaled > 0:
+		find(HealthDegraded, "%d changes were not captured while the journal was full; what they changed differs at the destinations", j.Unjournaled)
+	case j.Pressure == PressureHigh:
+		find(HealthDegraded, "the journal's disk budget is nearly spent")
 	}
 	if h.InDoubt > 0 {
 		find(HealthDegraded, "%d records are in doubt", h.InDoubt)
@@ -101,15 +114,17 @@ func judge(s DestinationStats, failed int) DestinationHealth {
 	switch {
 	case s.Lag > healthWaiting:
 		d.Status, d.Reason = HealthUnhealthy, fmt.Sprintf("a change has waited for %v", s.Lag.Round(time.Second))
-		if s.Err != nil {
-			d.Reason += ": " + s.Err.Error()
+		if s.Err != "" {
+			d.Reason += ": " + s.Err
 		}
-	case s.Err != nil && !s.BreakerOpen:
-		d.Status, d.Reason = HealthUnhealthy, s.Err.Error()
+	case s.Err != "" && !s.BreakerOpen:
+		d.Status, d.Reason = HealthUnhealthy, s.Err
 	case s.BreakerOpen:
-		d.Status, d.Reason = HealthDegraded, fmt.Sprintf("unavailable: %v", s.Err)
+		d.Status, d.Reason = HealthDegraded, "unavailable: "+s.Err
 	case failed > healthFailed:
 		d.Status, d.Reason = HealthDegraded, fmt.Sprintf("%d deliveries were given up in the last %v", failed, healthWindow)
+	case failed > 0 && s.Replicated == 0:
+		d.Status, d.Reason = HealthDegraded, fmt.Sprintf("nothing was delivered since Start, and %d deliveries were given up", s.Failed)
 	case s.Stuck > 0:
 		d.Status, d.Reason = HealthDegraded, fmt.Sprintf("%d calls of the driver have overrun their timeout", s.Stuck)
 	}

@@ -73,10 +73,11 @@ var within = map[string][]string{
 	"internal/ledger":   {"cdc", "internal/codec"},
 
 	// What composes them.
-	"internal/capture": {"cdc", "internal/backoff", "internal/journal"},
-	"internal/engine":  {"cdc", "internal/backoff", "internal/codec", "internal/journal", "internal/ledger", "internal/panics", "internal/route"},
-	".": {"cdc", "internal/backoff", "internal/capture", "internal/disk", "internal/engine", "internal/hub",
-		"internal/journal", "internal/keylock", "internal/ledger", "internal/route"},
+	"internal/backfill": {"cdc", "internal/backoff", "internal/disk", "internal/journal", "internal/panics"},
+	"internal/capture":  {"cdc", "internal/backoff", "internal/journal", "internal/panics"},
+	"internal/engine":   {"cdc", "internal/backoff", "internal/codec", "internal/journal", "internal/ledger", "internal/panics", "internal/route"},
+	".": {"cdc", "internal/backfill", "internal/backoff", "internal/capture", "internal/disk", "internal/engine", "internal/hub",
+		"internal/journal", "internal/keylock", "internal/ledger", "internal/panics", "internal/route"},
 
 	// The store and the drivers know the contract, never the engine.
 	"store":              {"cdc", "internal/codec", "internal/disk", "internal/keylock"},

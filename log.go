@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/s3db-go/replicator/internal/ledger"
-	"github.com/s3db-go/replicator/internal/route"
 )
 
 // Status is how a delivery in the log stands.
@@ -17,6 +16,8 @@ type Status = string
 const (
 	StatusFailed     Status = string(ledger.Failed)
 	StatusReplicated Status = string(ledger.Replicated)
+	// StatusHeld: not tried, since an earlier change of the record failed; see Hold.
+	StatusHeld Status = string(ledger.Held)
 )
 
 // LogRow is the outcome of one delivery. It holds no secret: secret fields are
@@ -116,16 +117,9 @@ func (q Query) rows() ledger.Query {
 // logRow gives a row as it is shown: without secrets.
 func (run *running) logRow(row ledger.Row) LogRow {
 	c := row.Change
-	data, before := c.Data, c.Before
-	schema, known := run.schemas.get(c.Resource, c.SchemaVersion)
-	if c.SchemaVersion > 0 && (!known || schema.Version < c.SchemaVersion) {
-		data, before = nil, nil // which fields are secret can't be told
-	} else {
-		data, before = route.WithoutSecrets(data, schema, c.SchemaVersion), route.WithoutSecrets(before, schema, c.SchemaVersion)
-	}
 	return LogRow{
 		ID: row.ID, Destination: row.Destination, Driver: row.Driver, Resource: c.Resource, Target: row.Target,
 		RecordID: c.RecordID, Operation: c.Op, Status: Status(row.Status), Timestamp: row.Time, CreatedAt: row.CreatedAt,
-		Error: row.Error, Attempts: row.Attempts, Duration: row.Duration, Data: data, Before: before, ChangeID: c.ChangeID, Version: c.Version,
+		Error: row.Error, Attempts: row.Attempts, Duration: row.Duration, Data: run.schemas.shown(c.Data, c), Before: run.schemas.shown(c.Before, c), ChangeID: c.ChangeID, Version: c.Version,
 	}
 }

@@ -5,9 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"reflect"
 	"slices"
+	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/s3db-go/replicator/cdc"
 	"github.com/s3db-go/replicator/internal/route"
@@ -17,8 +21,40 @@ import (
 type Options struct {
 	// Dir is the directory of the journal, the cursors and the log. It must outlive
 	// the process: what is not delivered yet waits there. Created with mode 0700 if
-	// missing. One process uses it at a time. Required.
+	// missing. One process uses it at a time. Required unless Volatile.
 	Dir string
+
+	// MaxJournalBytes bounds the journal on disk, 0 for no bound but the disk's. It is
+	// exceeded by little, for the ends of what was announced already. Unless it is
+	// spent by one change, at most seven eighths of it hold changes that wait.
+	MaxJournalBytes int64
+
+	// MinFreeBytes is what the journal leaves free on its file system. 0 for nothing
+	// but a reserve of 4 MiB, which keeps the log and the cursors writable when the
+	// disk is full.
+	MinFreeBytes int64
+
+	// OnFull says what becomes of writes when there is no more room for the journal.
+	// RefuseWrites by default.
+	OnFull FullPolicy
+
+	// Volatile keeps the journal in memory: what is not delivered when the process
+	// ends, however it ends, is lost. The journal holds up to MaxJournalBytes, 64 MiB by
+	// default; while that is spent, writes wait. Without a Dir, the log is in a
+	// temporary directory that Stop removes.
+	Volatile bool
+
+	// Sync says when the journal is flushed to the disk. SyncAlways by default, which
+	// loses nothing.
+	Sync Sync
+
+	// Retain keeps some of what is settled in the journal. Nothing by default.
+	Retain Retain
+
+	// Encryption encrypts the journal and the cursors in Dir. The log, log.db, is not
+	// encrypted: it holds the failed changes, and with Log.Successes all. None by
+	// default.
+	Encryption Encryption
 
 	// Destinations to carry changes to. At least one.
 	Destinations []Destination
@@ -37,6 +73,17 @@ type Options struct {
 
 	// Timeout bounds one attempt. Defaults to 30 s.
 	Timeout time.Duration
+
+	// GiveUpAfter ends the waiting for a destination: while one has been unavailable
+	// for so long, deliveries whose change is older than that are given up. Zero, the
+	// default, waits for ever.
+	GiveUpAfter time.Duration
+
+	// Concurrency caps the attempts that run at a time, all destinations together. Each
+	// destination always has one of them to itself, so it can't be less than there are
+	// destinations. Zero, the default, leaves it to the drivers: each up to its own limit,
+	// usually eight.
+	Concurrency int
 
 	// Log says what is kept of the outcomes.
 	Log LogOptions
@@ -70,7 +117,39 @@ type Destination struct {
 	// ShouldReplicate is asked before any route's own; false skips the change here.
 	// nil lets everything pass. See Route.ShouldReplicate for what it may do.
 	ShouldReplicate func(Change) bool
+
+	// OnFailure says what becomes of a record's later changes when one was given up.
+	// Defaults to Skip.
+	OnFailure OnFailure
+
+	// Rate bounds the deliveries that are sent in a second, retries included; no more
+	// than a tenth of it goes at once. Zero, the default, is no bound.
+	Rate float64
+
+	// InitialSync backfills the destination when it is new, that is, has no place in
+	// the journal yet: it gets the present records of all resources whose inserts its
+	// routes carry, while live changes flow to it already. Start does not wait for it.
+	// It is carried out once, over Stop, Start and crashes; with Options.Volatile, where
+	// every destination is new, at each Start. Default false: it gets what is written
+	// from then on.
+	InitialSync bool
+
+	// Backfill says how InitialSync and Replicator.Backfill send present records.
+	Backfill BackfillOptions
 }
+
+// OnFailure says what becomes of a record's later changes when one was given up.
+type OnFailure uint8
+
+// The ways to go on after a failure.
+const (
+	// Skip: they go on. The log has the one that failed.
+	Skip OnFailure = iota
+	// Hold: they follow it into the log, with StatusHeld, so that the record's changes
+	// stay in order for whoever sends them again. It is kept in mind for every record
+	// with such rows, at about a hundred bytes each.
+	Hold
+)
 
 // Route is one resource's way to one target. Its zero value, but for From, carries
 // every operation of every record, unchanged, under the same name. A resource may
@@ -95,18 +174,42 @@ type Route struct {
 	Actions Op
 	// ShouldReplicate filters; false skips the change. nil lets everything pass.
 	ShouldReplicate func(Change) bool
+	// OnLeave says what becomes of the target's row when an update no longer passes
+	// ShouldReplicate. Defaults to Keep.
+	OnLeave OnLeave
+	// OrderBy names what a change is ordered with: changes of one name are carried in
+	// their order, one at a time or in an ordered batch (a FIFO group); "" is no order at
+	// all, not even among the changes of one record. It may be called with the state
+	// before as Data: a change that goes from one name to another keeps its place in
+	// both. nil orders the changes of each record.
+	OrderBy func(Change) string
 	// Transform gives the record as it is to be written. A nil record without an
 	// error skips the change; an error is that record's failure. For a delete it
 	// gets the last known state in Data. It may be called with the state before, to
 	// shape Delivery.Before. nil passes records unchanged.
 	Transform func(Change) (Record, error)
-	// Secrets names the secret fields that this route lets through. Without it they
-	// are removed before Transform, except for destinations that encrypt them.
+	// Secrets names the secret fields that this route lets through, nested ones by their
+	// dotted path. All others are removed, before Transform if there is one. Without a
+	// Transform, a destination that encrypts secrets gets them all.
 	Secrets []string
 	// Schema is the shape that Transform gives. Without it the target's shape grows
 	// from the records.
 	Schema *Schema
 }
+
+// OnLeave says what becomes of a row at the target when its record no longer passes a
+// filter.
+type OnLeave uint8
+
+// The ways to leave a filter.
+const (
+	// Keep: the row stays as it was.
+	Keep OnLeave = iota
+	// Remove: it is deleted, if the state before had passed. The filter is asked about
+	// that delete too, with the state before in Data; where it refuses deletes, the row
+	// stays.
+	Remove
+)
 
 // Routes gives one plain Route for each resource.
 func Routes(resources ...string) []Route {
@@ -116,6 +219,10 @@ func Routes(resources ...string) []Route {
 	}
 	return routes
 }
+
+// maxName bounds a destination's name, in bytes: its cursor is a file, in whose name
+// each may take three, and file names end at 255.
+const maxName = 64
 
 const (
 	defaultMaxRetries = 3
@@ -136,6 +243,7 @@ func (o Options) withDefaults() Options {
 		if d.Name == "" && !missing(d.Driver) {
 			d.Name = d.Driver.Name()
 		}
+		d.Backfill.ChunkSize = cmp.Or(d.Backfill.ChunkSize, defaultChunk)
 	}
 	return o
 }
@@ -145,7 +253,7 @@ func (o Options) validate() error {
 	var faults []error
 	add := func(format string, args ...any) { faults = append(faults, fmt.Errorf("replicator: "+format, args...)) }
 
-	if o.Dir == "" {
+	if o.Dir == "" && !o.Volatile {
 		add("Dir is empty; the journal needs a directory that outlives the process")
 	}
 	if o.MaxRetries < -1 {
@@ -153,6 +261,30 @@ func (o Options) validate() error {
 	}
 	if o.Timeout < 0 {
 		add("Timeout is %v; it can't be negative", o.Timeout)
+	}
+	if o.GiveUpAfter < 0 {
+		add("GiveUpAfter is %v; it can't be negative, and 0 waits for ever", o.GiveUpAfter)
+	}
+	if o.Concurrency < 0 || o.Concurrency > 0 && o.Concurrency < len(o.Destinations) {
+		add("Concurrency is %d; each of the %d destinations needs one attempt at least, and 0 is no cap", o.Concurrency, len(o.Destinations))
+	}
+	if o.MaxJournalBytes < 0 || o.MaxJournalBytes > 0 && o.MaxJournalBytes < leastJournal {
+		add("MaxJournalBytes is %d; %d is the least", o.MaxJournalBytes, leastJournal)
+	}
+	if o.MinFreeBytes < 0 {
+		add("MinFreeBytes is %d; it can't be negative", o.MinFreeBytes)
+	}
+	if o.OnFull > Unjournaled {
+		add("OnFull is %d, which is no policy", o.OnFull)
+	}
+	if o.Retain.Bytes < 0 || o.Retain.Age < 0 {
+		add("Retain is %v; it can't be negative", o.Retain)
+	}
+	if (o.Encryption.Key == nil) != (o.Encryption.KeyID == nil) {
+		add("Encryption needs both KeyID and Key")
+	}
+	if o.Volatile && (o.Sync != SyncAlways || o.OnFull != RefuseWrites || o.MinFreeBytes != 0 || o.Retain != Retain{}) {
+		add("Volatile keeps nothing on disk; Sync, OnFull, MinFreeBytes and Retain have no effect with it")
 	}
 	if len(o.Destinations) == 0 {
 		add("Destinations is empty; there is nowhere to replicate to")
@@ -185,16 +317,31 @@ func (d Destination) faults() (faults []error) {
 	if missing(d.Driver) {
 		add("Driver is nil")
 	} else if v, ok := d.Driver.(cdc.Validator); ok {
-		if err := v.Validate(); err != nil {
+		for _, err := range each(v.Validate()) {
 			add("Driver: %w", err)
 		}
+	}
+	if d.OnFailure > Hold {
+		add("OnFailure is %d; there are Skip and Hold", d.OnFailure)
+	}
+	if d.Rate < 0 || math.IsNaN(d.Rate) {
+		add("Rate is %v; it can't be negative, and 0 is no bound", d.Rate)
 	}
 	if len(d.Routes) == 0 {
 		add("Routes is empty; nothing would be replicated")
 	}
+	if len(d.Name) > maxName || strings.ContainsFunc(d.Name, unicode.IsControl) || !utf8.ValidString(d.Name) {
+		add("Name must be text of at most %d bytes", maxName)
+	}
+	for _, err := range d.Backfill.faults() {
+		add("%w", err)
+	}
 	for i, r := range d.Routes {
 		if r.From == "" {
 			add("Routes[%d].From is empty", i)
+		}
+		if r.OnLeave > Remove {
+			add("Routes[%d].OnLeave is %d; there are Keep and Remove", i, r.OnLeave)
 		}
 		if r.Actions&^cdc.AllOps != 0 {
 			add("Routes[%d].Actions has an unknown operation: %v", i, r.Actions)
@@ -218,6 +365,21 @@ func (d Destination) faults() (faults []error) {
 	return faults
 }
 
+// each gives the errors that were joined into one, so that each gets a prefix.
+func each(err error) (errs []error) {
+	if err == nil {
+		return nil
+	}
+	joined, ok := err.(interface{ Unwrap() []error })
+	if !ok {
+		return []error{err}
+	}
+	for _, e := range joined.Unwrap() {
+		errs = append(errs, each(e)...)
+	}
+	return errs
+}
+
 // missing reports whether a driver is nil, also when it is a nil pointer in an
 // interface.
 func missing(d Driver) bool {
@@ -232,7 +394,10 @@ func missing(d Driver) bool {
 func (d Destination) rules() []route.Rule {
 	rules := make([]route.Rule, len(d.Routes))
 	for i, r := range d.Routes {
-		rules[i] = route.Rule(r)
+		rules[i] = route.Rule{
+			From: r.From, To: r.To, Key: r.Key, Actions: r.Actions, ShouldReplicate: r.ShouldReplicate, OnLeave: route.Leave(r.OnLeave),
+			OrderBy: r.OrderBy, Transform: r.Transform, Secrets: r.Secrets, Schema: r.Schema,
+		}
 	}
 	return rules
 }

@@ -2,8 +2,9 @@ package replicator_test
 
 import (
 	"context"
+	"errors"
+	"log/slog"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -11,6 +12,7 @@ import (
 	"github.com/s3db-go/replicator/drivers/memory"
 	"github.com/s3db-go/replicator/drivers/s3db"
 	"github.com/s3db-go/replicator/drivers/webhook"
+	"github.com/s3db-go/replicator/store"
 )
 
 // TestOptionsFaults: New tells every fault at once, each with its destination and
@@ -23,9 +25,21 @@ func TestOptionsFaults(t *testing.T) {
 		want []string // each on a line of its own
 	}{
 		"nothing": {replicator.Options{}, []string{"Dir is empty", "Destinations is empty"}},
+		"journal": {
+			replicator.Options{Dir: "d", MaxJournalBytes: 1000, MinFreeBytes: -1, OnFull: 7, Retain: replicator.Retain{Bytes: -1}, Destinations: to(shared, "r")},
+			[]string{"MaxJournalBytes is 1000", "MinFreeBytes is -1", "OnFull is 7", "Retain is {-1 0s}"},
+		},
+		"volatile": {
+			replicator.Options{Volatile: true, Sync: replicator.SyncNever, Destinations: to(shared, "r")},
+			[]string{"Volatile keeps nothing on disk"},
+		},
 		"numbers": {
-			replicator.Options{Dir: "d", MaxRetries: -2, Timeout: -time.Second, Destinations: to(shared, "r")},
-			[]string{"MaxRetries is -2", "Timeout is -1s"},
+			replicator.Options{Dir: "d", MaxRetries: -2, Timeout: -time.Second, GiveUpAfter: -1, Concurrency: 1, Destinations: []replicator.Destination{
+				{Name: "a", Driver: memory.New(memory.Options{}), Routes: replicator.Routes("r"), OnFailure: 2, Rate: -1},
+				{Name: "b", Driver: memory.New(memory.Options{}), Routes: replicator.Routes("r")},
+			}},
+			[]string{"MaxRetries is -2", "Timeout is -1s", "GiveUpAfter is -1ns", "Concurrency is 1; each of the 2",
+				`destination "a": OnFailure is 2`, `destination "a": Rate is -1`},
 		},
 		"destinations": {
 			replicator.Options{Dir: "d", Destinations: []replicator.Destination{
@@ -40,6 +54,10 @@ func TestOptionsFaults(t *testing.T) {
 				`destination "a": Name is used twice, by Destinations[1] and Destinations[2]`, `destination "a": Driver is shared with "a"`,
 				`destination "b": Driver is nil`,
 			},
+		},
+		"names": {
+			replicator.Options{Dir: "d", Destinations: []replicator.Destination{{Name: strings.Repeat("A", 65), Driver: shared, Routes: replicator.Routes("r")}}},
+			[]string{"Name must be text of at most 64 bytes"},
 		},
 		"routes": {
 			replicator.Options{Dir: "d", Destinations: []replicator.Destination{{Name: "a", Driver: shared, Routes: []replicator.Route{
@@ -61,9 +79,17 @@ func TestOptionsFaults(t *testing.T) {
 		"drivers": {
 			replicator.Options{Dir: "d", Destinations: []replicator.Destination{
 				{Name: "backup", Driver: s3db.New(s3db.Options{}), Routes: replicator.Routes("r")},
-				{Name: "crm", Driver: webhook.New(webhook.Options{}), Routes: replicator.Routes("r")},
+				{Name: "crm", Driver: webhook.New(webhook.Options{SigningSecrets: []string{"a", "b"}}), Routes: replicator.Routes("r")},
+				{Name: "far", Driver: s3db.New(s3db.Options{ConnectionString: "data/backup"}), Routes: replicator.Routes("r")},
+				{Name: "meta", Driver: webhook.New(webhook.Options{URL: "http://169.254.169.254/"}), Routes: replicator.Routes("r")},
 			}},
-			[]string{`destination "backup": Driver: s3db: ConnectionString`, `destination "crm": Driver: webhook: URL`},
+			[]string{
+				`destination "backup": Driver: s3db: ConnectionString is empty`,
+				`destination "crm": Driver: webhook: URL is empty`,
+				`destination "crm": Driver: webhook: SigningSecrets[0]`, `destination "crm": Driver: webhook: SigningSecrets[1]`,
+				`destination "far": Driver: s3db: ConnectionString: it has no scheme; want file:///absolute`,
+				`destination "meta": Driver: webhook: URL: link-local`,
+			},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -102,6 +128,51 @@ func TestSourceFaults(t *testing.T) {
 	}
 }
 
+// TestFaultsAtStart: what is certainly wrong is told by Start, what may pass is not.
+func TestFaultsAtStart(t *testing.T) {
+	ctx := t.Context()
+	db, err := store.Open(ctx, "memory://", store.WithPassphrase("p"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	if _, err := db.CreateResource(ctx, store.Definition{Name: "users", Attributes: store.Attributes{"token": "secret"}}); err != nil {
+		t.Fatal(err)
+	}
+	var lines strings.Builder
+	r, err := replicator.New(db, replicator.Options{
+		Dir: t.TempDir(), Logger: slog.New(slog.NewTextHandler(&lines, nil)),
+		Destinations: []replicator.Destination{
+			{Name: "backup", Driver: s3db.New(s3db.Options{ConnectionString: "memory://"}), Routes: replicator.Routes("user", "users")},
+		},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := r.Start(ctx); err == nil || !strings.Contains(err.Error(), "backup: users") || !strings.Contains(err.Error(), "set Options.Passphrase") {
+		t.Errorf("a secret without a passphrase: %v", err)
+	}
+	if !strings.Contains(lines.String(), "resource=user\n") {
+		t.Errorf("nothing says that there is no resource user: %s", &lines)
+	}
+
+	// A destination that nobody listens at may be there tomorrow.
+	r = start(t, db, replicator.Options{Destinations: to(webhook.New(webhook.Options{URL: "http://127.0.0.1:1/"}), "users")})
+	if _, err := db.Resource("users").Insert(ctx, store.Record{"token": "x"}); err != nil {
+		t.Fatal(err)
+	}
+	waitFor(t, r, func() bool { return r.Stats().Destinations["webhook"].BreakerOpen })
+	short, cancel := context.WithTimeout(ctx, time.Millisecond)
+	defer cancel()
+	err = r.Flush(short)
+	if !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "webhook: 1 change waits in the journal (webhook: ") {
+		t.Errorf("Flush: %v, want it to say what waits and why", err)
+	}
+	if err := r.Stop(short); err == nil || !strings.HasPrefix(err.Error(), "replicator: stop: webhook: 1 change waits in the journal (webhook: ") {
+		t.Errorf("Stop: %v, want it to say what waits and why", err)
+	}
+}
+
 // TestOrphanedCursor: a destination that is taken out of the options is not forgotten
 // in silence.
 func TestOrphanedCursor(t *testing.T) {
@@ -127,121 +198,4 @@ func TestOrphanedCursor(t *testing.T) {
 	}
 	o.Retired = []string{"old"}
 	start(t, s, o)
-}
-
-// TestOneProcessPerDirectory: the second gets an error that names the directory.
-func TestOneProcessPerDirectory(t *testing.T) {
-	dir := t.TempDir()
-	o := replicator.Options{Dir: dir, Destinations: to(memory.New(memory.Options{}), "r")}
-	start(t, newShelf(), o)
-	second, err := replicator.New(newShelf(), o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := second.Start(t.Context()); err == nil || !strings.Contains(err.Error(), dir) {
-		t.Errorf("Start: %v", err)
-	}
-}
-
-// TestLifecycle hammers everything that starts, stops and asks, from many goroutines,
-// while writes go on. Nothing deadlocks or leaks, and afterwards nothing is missing.
-func TestLifecycle(t *testing.T) {
-	s, d := newShelf(), memory.New(memory.Options{})
-	r, err := replicator.New(s, replicator.Options{Dir: t.TempDir(), Destinations: to(d, "r")})
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx := t.Context()
-	if err := r.Stop(ctx); err != nil {
-		t.Errorf("Stop before Start: %v", err)
-	}
-	if err := r.Flush(ctx); err == nil {
-		t.Error("Flush before Start is no error")
-	}
-	if err := r.Start(ctx); err != nil {
-		t.Fatal(err)
-	}
-	stopped := make(chan struct{})
-	var wg sync.WaitGroup
-	again := func(f func()) {
-		wg.Go(func() {
-			for {
-				select {
-				case <-stopped:
-					return
-				default:
-					f()
-				}
-			}
-		})
-	}
-	for range 2 {
-		again(func() {
-			short, cancel := context.WithTimeout(ctx, 5*time.Millisecond)
-			defer cancel()
-			_ = r.Stop(short)
-		})
-		again(func() {
-			if err := r.Start(ctx); err != nil {
-				t.Errorf("Start: %v", err)
-			}
-		})
-		again(func() {
-			short, cancel := context.WithTimeout(ctx, time.Millisecond)
-			defer cancel()
-			_ = r.Flush(short)
-		})
-		again(func() { r.Stats(); r.Health() })
-		again(func() {
-			_, cancel := r.Subscribe(replicator.AllKinds)
-			cancel()
-		})
-		again(func() {
-			for range r.Log(ctx, replicator.Query{}) {
-				break
-			}
-		})
-	}
-	// Writes that find no replicator running are not captured, by design; those that
-	// the journal took are.
-	captured := map[string]int64{}
-	for n := int64(1); n <= 40; n++ {
-		id := string(rune('a' + n%26))
-		if err := r.Start(ctx); err != nil {
-			t.Fatal(err)
-		}
-		before := r.Stats().Journal.Last
-		if err := s.put(ctx, "r", id, replicator.Record{"n": n}); err != nil {
-			t.Fatal(err)
-		}
-		if r.Stats().Journal.Last > before {
-			captured[id] = n
-		}
-	}
-	close(stopped)
-	wg.Wait()
-	if err := r.Start(ctx); err != nil {
-		t.Fatal(err)
-	}
-	// Each record once more, so that what was written while stopped is there too.
-	for id := range captured {
-		if err := s.put(ctx, "r", id, replicator.Record{"n": int64(1000)}); err != nil {
-			t.Fatal(err)
-		}
-	}
-	flush(t, r)
-	if len(captured) == 0 {
-		t.Error("no write was captured, nothing was tested")
-	}
-	for id := range captured {
-		if n := d.Records("r")[id].Int("n"); n != 1000 {
-			t.Errorf("record %s arrived with n %d", id, n)
-		}
-	}
-	if err := r.Stop(ctx); err != nil {
-		t.Errorf("Stop: %v", err)
-	}
-	if err := r.Stop(ctx); err != nil {
-		t.Errorf("a second Stop: %v", err)
-	}
 }

@@ -45,7 +45,7 @@
 //     an event, the log or a status. A secret attribute leaves the store only for a
 //     destination that encrypts it, or where a route names it.
 //
-// Each is a test of its name in replicator_test.go, whose comment says what it does not
+// Each is a test of its name in promises_test.go, whose comment says what it does not
 // cover yet.
 //
 // # Words
@@ -65,6 +65,7 @@
 //   - settle: to record the outcome and move the cursor
 //   - log: the outcomes that are kept
 //   - event: the live notice
+//   - backfill: sending a resource's present records
 //   - in doubt: said of a write of which nobody knows whether the store applied it
 package replicator
 
@@ -72,11 +73,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"sync"
 
 	"github.com/s3db-go/replicator/cdc"
-	"github.com/s3db-go/replicator/internal/engine"
 	"github.com/s3db-go/replicator/internal/hub"
 )
 
@@ -87,7 +86,8 @@ type Replicator struct {
 	opts   Options
 	hub    *hub.Hub[Event]
 
-	turn chan struct{} // holds one value while a Start or Stop is under way
+	turn chan struct{}  // holds one value while a Start or Stop is under way
+	left []*destination // stopped, with calls that have not returned; belongs to the turn
 
 	mu  sync.Mutex // guards run
 	run *running   // nil while stopped
@@ -101,9 +101,12 @@ func New(source Source, opts Options) (*Replicator, error) {
 	if source == nil {
 		faults = append(faults, errors.New("replicator: the source is nil"))
 	} else if v, ok := source.(cdc.Validator); ok {
-		if err := v.Validate(); err != nil {
+		for _, err := range each(v.Validate()) {
 			faults = append(faults, fmt.Errorf("replicator: source: %w", err))
 		}
+	}
+	if source != nil {
+		faults = append(faults, opts.unscannable(source)...)
 	}
 	if err := errors.Join(faults...); err != nil {
 		return nil, err
@@ -119,8 +122,8 @@ func New(source Source, opts Options) (*Replicator, error) {
 // Start opens the journal and the log, resolves what a former run left in doubt,
 // opens the drivers, and hooks the source; from then on changes are captured and
 // delivered. What is certainly wrong (bad credentials, a directory in use by another
-// process, a damaged journal, a cursor that belongs to no destination) is its error,
-// and then nothing runs. A destination that does not answer is none: its changes
+// process, a damaged journal, a cursor that belongs to no destination, a call of a driver
+// that the last Stop had to leave behind) is its error, and then nothing runs. A destination that does not answer is none: its changes
 // wait. ctx bounds the call, not the replicator's life. A second Start does nothing.
 func (r *Replicator) Start(ctx context.Context) error {
 	if err := r.take(ctx); err != nil {
@@ -130,9 +133,12 @@ func (r *Replicator) Start(ctx context.Context) error {
 	if _, err := r.current(); err == nil {
 		return nil
 	}
+	if err := r.gone(); err != nil {
+		return err
+	}
 	run, err := r.open(ctx)
 	if err != nil {
-		return errors.Join(err, run.stop(ctx))
+		return errors.Join(err, r.stop(ctx, run))
 	}
 	r.set(run)
 	return nil
@@ -142,7 +148,8 @@ func (r *Replicator) Start(ctx context.Context) error {
 // ends; then it stops the destinations, lets go of the source and closes everything.
 // The source is captured all the while: what is left, and what is written meanwhile,
 // stays in the journal for the next Start, and an error tells how much for which
-// destination. Stopping what is stopped does nothing.
+// destination. What is written to the source after Stop returned, or before Start, is
+// not captured. Stopping what is stopped does nothing.
 func (r *Replicator) Stop(ctx context.Context) error {
 	// Not ctx: a Stop that was called is carried out, however little time it has.
 	if err := r.take(context.WithoutCancel(ctx)); err != nil {
@@ -154,8 +161,37 @@ func (r *Replicator) Stop(ctx context.Context) error {
 		return nil
 	}
 	drained := run.drain(ctx, run.journal.Last())
+	if drained != nil {
+		drained = fmt.Errorf("replicator: stop: %w", drained)
+	}
 	r.set(nil)
-	return errors.Join(drained, run.stop(ctx))
+	return errors.Join(drained, r.stop(ctx, run))
+}
+
+// stop takes a run down, and remembers the calls of drivers that it has to leave.
+func (r *Replicator) stop(ctx context.Context, run *running) error {
+	err := run.stop(ctx)
+	r.left = run.engines
+	return err
+}
+
+// gone forgets the calls that a former run left behind and that have returned since.
+// While one still runs, what it carries may yet be applied, after whatever a new run
+// would send.
+func (r *Replicator) gone() error {
+	for _, d := range r.left {
+		e := d.present()
+		if e == nil {
+			continue // it never started
+		}
+		select {
+		case <-e.Gone():
+		default:
+			return fmt.Errorf("replicator: %s: a call from before Stop has not returned", d.name)
+		}
+	}
+	r.left = nil
+	return nil
 }
 
 // Flush waits until every write that returned before the call is settled at every
@@ -202,56 +238,4 @@ func (r *Replicator) current() (*running, error) {
 		return nil, cdc.ErrStopped
 	}
 	return r.run, nil
-}
-
-// notify gives the function that turns an engine's notices into events and log
-// lines.
-func (r *Replicator) notify(d Destination) func(engine.Notice) {
-	logger := r.opts.Logger.With("destination", d.Name)
-	debug := logger.Enabled(context.Background(), slog.LevelDebug)
-	return func(n engine.Notice) {
-		e := event(d.Name, n)
-		r.hub.Publish(e)
-		switch e.Kind {
-		case Failed:
-			logger.Warn("delivery given up", "resource", e.Resource, "record", e.RecordID, "operation", e.Operation, "error", e.Err)
-		case BreakerOpened:
-			logger.Warn("destination unavailable, deliveries wait", "error", e.Err)
-		case BreakerClosed:
-			logger.Warn("destination available again")
-		default:
-			if debug {
-				logger.Debug(e.Kind.String(), "resource", e.Resource, "record", e.RecordID, "operation", e.Operation, "duration", e.Duration, "error", e.Err)
-			}
-		}
-	}
-}
-
-func event(destination string, n engine.Notice) Event {
-	e := Event{
-		Time: n.Time, Destination: destination, Target: n.Target, Duration: n.Took, RetryCount: n.RetryCount, Reason: n.Reason, Err: n.Err,
-	}
-	if c := n.Change; c != nil {
-		e.Operation, e.Resource, e.RecordID, e.ChangeID = c.Op, c.Resource, c.RecordID, c.ChangeID
-	}
-	switch n.Kind {
-	case engine.NoteRetrying:
-		e.Kind, e.WillRetry = Retrying, true
-	case engine.NoteBreakerOpened:
-		e.Kind = BreakerOpened
-	case engine.NoteBreakerClosed:
-		e.Kind = BreakerClosed
-	case engine.NoteSettled:
-		switch n.Status {
-		case engine.Replicated:
-			e.Kind = Replicated
-		case engine.Coalesced:
-			e.Kind = Coalesced
-		case engine.Skipped:
-			e.Kind = Skipped
-		case engine.Failed:
-			e.Kind = Failed
-		}
-	}
-	return e
 }

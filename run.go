@@ -1,9 +1,11 @@
 package replicator
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -11,6 +13,7 @@ import (
 	"time"
 
 	"github.com/s3db-go/replicator/cdc"
+	"github.com/s3db-go/replicator/internal/backfill"
 	"github.com/s3db-go/replicator/internal/capture"
 	"github.com/s3db-go/replicator/internal/disk"
 	"github.com/s3db-go/replicator/internal/engine"
@@ -22,38 +25,40 @@ import (
 // running is what lives from a Start to its Stop. Its fields are set by open, in order,
 // and only read afterwards.
 type running struct {
-	fs       disk.FS
-	journal  journal.Journal
-	ledger   *ledger.Ledger
-	schemas  *schemas
-	engines  []destination
-	recorder *capture.Recorder
-	release  func() // unhooks the source
+	fs        disk.FS
+	journal   journal.Journal
+	ledger    *ledger.Ledger
+	schemas   *schemas
+	engines   []*destination
+	relief    *relief // nil until the journal is open
+	temporary string  // a directory that stop removes, "" if there is none
+	recorder  *capture.Recorder
+	release   func() // unhooks the source
 
+	fillers []*filler // as Options.Destinations
 	routers []*route.Router
 	wants   sync.Map // resource → Op: what any router wants of it
-}
-
-// destination is an engine with what it is asked about.
-type destination struct {
-	*engine.Engine
-	name, driver string
 }
 
 // open brings everything up, each part on those before it. After an error the caller
 // stops what is there.
 func (r *Replicator) open(ctx context.Context) (*running, error) {
-	run := &running{schemas: newSchemas(r.source, r.opts.Logger)}
+	run := &running{schemas: newSchemas(r.source)}
 	var err error
-	if run.fs, err = disk.OS(r.opts.Dir); err != nil {
+	dir := r.opts.Dir
+	if dir == "" {
+		if dir, err = os.MkdirTemp("", "replicator-"); err != nil {
+			return run, fmt.Errorf("replicator: %w", err)
+		}
+		run.temporary = dir
+	}
+	if run.fs, err = disk.OS(dir); err != nil {
+		return run, fmt.Errorf("replicator: Dir %s: %w", dir, err)
+	}
+	if err := r.openJournal(run); err != nil {
 		return run, fmt.Errorf("replicator: %w", err)
 	}
-	j, err := journal.Open(run.fs, journal.Options{Logger: r.opts.Logger})
-	if err != nil {
-		return run, fmt.Errorf("replicator: %w", err)
-	}
-	run.journal = j
-	if run.ledger, err = ledger.Open(filepath.Join(r.opts.Dir, "log.db")); err != nil {
+	if run.ledger, err = ledger.Open(filepath.Join(dir, "log.db")); err != nil {
 		return run, fmt.Errorf("replicator: %w", err)
 	}
 	if err := run.retire(r.opts); err != nil {
@@ -62,10 +67,8 @@ func (r *Replicator) open(ctx context.Context) (*running, error) {
 
 	// The engines first: a new destination's place is noted before anything is
 	// journaled that it should get.
-	for _, d := range r.opts.Destinations {
-		if err := run.start(ctx, r, d); err != nil {
-			return run, fmt.Errorf("replicator: %w", err)
-		}
+	if err := run.start(ctx, r); err != nil {
+		return run, fmt.Errorf("replicator: %w", err)
 	}
 
 	// What a former run left in doubt comes before whatever is written from now on.
@@ -76,26 +79,61 @@ func (r *Replicator) open(ctx context.Context) (*running, error) {
 		return run, fmt.Errorf("replicator: %w", err)
 	}
 	if run.release, err = r.source.Capture(run.recorder); err != nil {
-		return run, fmt.Errorf("replicator: capturing the source: %w", err)
+		return run, fmt.Errorf("replicator: capturing the source (one Replicator carries a source to all its destinations): %w", err)
 	}
+	if r.opts.OnFull == DetachSlowest {
+		run.relief.work.Go(func() { r.relieve(run) })
+	}
+	run.eachRunner((*backfill.Runner).Start)
 	return run, nil
 }
 
-// start brings up one destination.
-func (run *running) start(ctx context.Context, r *Replicator, d Destination) error {
-	router := route.New(d.rules(), route.Options{
-		Destination: d.Name, ShouldReplicate: d.ShouldReplicate, Limits: limits(d.Driver), Schema: run.schemas.get,
-	})
-	e := engine.New(engine.Config{
-		Name: d.Name, Driver: d.Driver, Journal: run.journal, Router: router, Ledger: run.ledger, Schema: router.Shape,
-		Notify: r.notify(d), MaxRetries: r.opts.MaxRetries, Timeout: r.opts.Timeout, RecordSuccesses: r.opts.Log.Successes,
-	})
-	if err := e.Start(ctx); err != nil {
+// start brings up the destinations, side by side: one that does not answer keeps no
+// other waiting.
+func (run *running) start(ctx context.Context, r *Replicator) error {
+	errs := make([]error, len(r.opts.Destinations))
+	var places chan struct{} // beside one for each destination
+	if cap := r.opts.Concurrency; cap > 0 {
+		places = make(chan struct{}, cap-len(r.opts.Destinations))
+	}
+	var wg sync.WaitGroup
+	for _, d := range r.opts.Destinations {
+		router := route.New(d.rules(), route.Options{
+			Destination: d.Name, ShouldReplicate: d.ShouldReplicate, Limits: limits(d.Driver), Schema: run.schemas.get,
+		})
+		config := engine.Config{
+			Name: d.Name, Driver: d.Driver, Journal: journal.For(run.journal, d.Name), Router: router, Ledger: run.ledger, Schema: router.Shape,
+			Shapes: run.shapes(r, d), Notify: r.notify(d), MaxRetries: r.opts.MaxRetries, Timeout: r.opts.Timeout, RecordSuccesses: r.opts.Log.Successes,
+			GiveUpAfter: r.opts.GiveUpAfter, Places: places, Hold: d.OnFailure == Hold, Rate: d.Rate,
+		}
+		up := &destination{name: d.Name, driver: d.Driver.Name(), make: func() *engine.Engine { return engine.New(config) }}
+		run.routers = append(run.routers, router)
+		run.engines = append(run.engines, up)
+	}
+	if err := run.fill(r); err != nil {
 		return err
 	}
-	run.routers = append(run.routers, router)
-	run.engines = append(run.engines, destination{e, d.Name, d.Driver.Name()})
-	return nil
+	for i, up := range run.engines {
+		wg.Go(func() { errs[i] = up.start(ctx) })
+	}
+	wg.Wait()
+	return errors.Join(errs...)
+}
+
+// shapes gives what is known of the destination's targets before the first change. A
+// resource that a route names and the source does not have may still come.
+func (run *running) shapes(r *Replicator, d Destination) (shapes []engine.Sync) {
+	for i, rule := range d.Routes {
+		if rule.From == "*" || run.schemas.source == nil {
+			continue
+		}
+		if _, ok, err := run.schemas.get(rule.From, 0); ok || err != nil {
+			shapes = append(shapes, engine.Sync{Target: cmp.Or(rule.To, rule.From), Resource: rule.From, Rule: i})
+			continue
+		}
+		r.opts.Logger.Warn("a route names a resource that the source does not have yet", "destination", d.Name, "resource", rule.From)
+	}
+	return shapes
 }
 
 func limits(d Driver) func(target string) cdc.Limits {
@@ -157,8 +195,8 @@ func (run *running) drain(ctx context.Context, seq uint64) error {
 	var wg sync.WaitGroup
 	for i, e := range run.engines {
 		wg.Go(func() {
-			if err := e.Drain(ctx, seq); err != nil {
-				errs[i] = fmt.Errorf("%s: %d changes wait: %w", e.name, e.Stats().Waiting, err)
+			if err := e.present().Drain(ctx, seq); err != nil {
+				errs[i] = fmt.Errorf("%s: %w: %w", e.name, waiting(destinationStats(e.driver, e.present().Stats())), err)
 			}
 		})
 	}
@@ -166,11 +204,27 @@ func (run *running) drain(ctx context.Context, seq uint64) error {
 	return errors.Join(errs...)
 }
 
+// waiting says how much a destination has not settled, and why if that is known.
+func waiting(s DestinationStats) error {
+	changes := "changes wait"
+	if s.Waiting == 1 {
+		changes = "change waits"
+	}
+	if s.Err == "" {
+		return fmt.Errorf("%d %s in the journal", s.Waiting, changes)
+	}
+	return fmt.Errorf("%d %s in the journal (%s)", s.Waiting, changes, s.Err)
+}
+
 // stop takes everything down, in this order, as far as it came up. The source is
 // captured until nothing delivers any more, so that what is written meanwhile is in
 // the journal for the next Start.
 func (run *running) stop(ctx context.Context) error {
 	var errs []error
+	run.eachRunner((*backfill.Runner).Stop)
+	if run.relief != nil {
+		run.relief.stop()
+	}
 	errs = append(errs, run.halt(ctx))
 	if run.recorder != nil {
 		run.recorder.Stop()
@@ -187,6 +241,9 @@ func (run *running) stop(ctx context.Context) error {
 	if run.fs != nil {
 		errs = append(errs, run.fs.Close())
 	}
+	if run.temporary != "" {
+		errs = append(errs, os.RemoveAll(run.temporary))
+	}
 	return errors.Join(errs...)
 }
 
@@ -195,7 +252,9 @@ func (run *running) halt(ctx context.Context) error {
 	errs := make([]error, len(run.engines))
 	var wg sync.WaitGroup
 	for i, e := range run.engines {
-		wg.Go(func() { errs[i] = e.Stop(ctx) })
+		if up := e.present(); up != nil {
+			wg.Go(func() { errs[i] = up.Stop(ctx) })
+		}
 	}
 	wg.Wait()
 	return errors.Join(errs...)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/s3db-go/replicator/cdc"
@@ -16,9 +17,20 @@ type SourceOptions struct {
 	// called with the record's lock held, also outside Write, when the end of an
 	// earlier write isn't known. Required.
 	Get func(ctx context.Context, resource, recordID string) (Record, bool, error)
-	// Describe returns the schema of a resource, or false if there is none. Without
-	// it a destination's shape grows from the records.
+	// Describe returns the schema of a resource, or false if there is none. It is asked
+	// in every Write and must be quick: a look-up in memory. Its Version should be 1 or
+	// more and grow with every change of the schema. Without it a destination's shape
+	// grows from the records, and no field is a secret.
 	Describe func(ctx context.Context, resource string) (Schema, bool, error)
+	// Scan returns records of a resource in an order of their ids that stays the same:
+	// those after the id given, "" for the first; at most limit, fewer if they are
+	// large, none only if none follow. A record is as its last write that has returned
+	// left it, or a later one, and must not be gone after a crash. Without Scan there is
+	// no backfill.
+	Scan func(ctx context.Context, resource, after string, limit int) ([]Row, error)
+	// Resources returns the names of all resources: a look-up in memory. Without it, a
+	// backfill sends only resources that it, or a route, names.
+	Resources func() []string
 	// SecondLook is how long a write may still be applied after its client gave up
 	// on it. Defaults to 0, which is right for a store in this process or on this
 	// machine; a remote store needs seconds.
@@ -38,6 +50,8 @@ var (
 	_ cdc.Reader    = (*CustomSource)(nil)
 	_ cdc.Describer = (*CustomSource)(nil)
 	_ cdc.Validator = (*CustomSource)(nil)
+	_ cdc.Scanner   = (*CustomSource)(nil)
+	_ cdc.Lister    = (*CustomSource)(nil)
 )
 
 // NewSource makes a Source of a store without callbacks. New judges the options.
@@ -77,7 +91,8 @@ func NotApplied(err error) error {
 // The change needs Op, Resource, RecordID and, but for a delete, Data: the whole
 // record as Get will return it afterwards. With Inserted | Updated as its Op, Get tells
 // which of the two it is. Before, and Data of a delete, are read with Get if they are
-// left nil. Values are normalized here; one that can't be
+// left nil. If Data holds an id, its text is RecordID. While no Replicator is started
+// on the source, the write is carried out and not replicated. Values are normalized here; one that can't be
 // replicated is an error before anything is announced or written. The context given
 // to write is not cancelled by ctx any more: the change is announced.
 func (s *CustomSource) Write(ctx context.Context, c Change, write func(context.Context) error) (err error) {
@@ -127,8 +142,16 @@ func wantsAny(rec cdc.Recorder, c Change) bool {
 	return rec.Wants(c.Resource, c.Op)
 }
 
-// normalized gives the change with values of the closed list.
+// normalized judges the change and gives it with values of the closed list.
 func (s *CustomSource) normalized(c Change) (Change, error) {
+	switch {
+	case !c.Op.Single() && c.Op != upsert:
+		return c, fmt.Errorf("replicator: Op of the change of %s is %v; want Inserted, Updated, Deleted or Inserted|Updated", c.RecordKey(), c.Op)
+	case c.Resource == "":
+		return c, errors.New("replicator: Resource of the change is empty")
+	case c.RecordID == "":
+		return c, fmt.Errorf("replicator: RecordID of the change of %s is empty", c.Resource)
+	}
 	var dataErr, beforeErr error
 	c.Data, dataErr = cdc.Normalize(c.Data)
 	c.Before, beforeErr = cdc.Normalize(c.Before)
@@ -137,6 +160,11 @@ func (s *CustomSource) normalized(c Change) (Change, error) {
 	}
 	if c.Op != Deleted && c.Data == nil {
 		return c, fmt.Errorf("replicator: %s: Data of the change is nil", c.RecordKey())
+	}
+	// A destination keys rows by the id in the record, and the engine orders by
+	// RecordID: were they to differ, two records could meet in one row, in any order.
+	if id, ok := c.Data["id"]; ok && fmt.Sprint(id) != c.RecordID {
+		return c, fmt.Errorf("replicator: %s: the id in Data is another one than RecordID", c.RecordKey())
 	}
 	return c, nil
 }
@@ -172,8 +200,15 @@ func (s *CustomSource) begin(ctx context.Context, rec cdc.Recorder, c Change) (c
 	}
 }
 
-// fill reads the state before the change where the caller did not give it.
+// fill reads the state before the change where the caller did not give it, and notes
+// the schema that it follows.
 func (s *CustomSource) fill(ctx context.Context, c Change) (Change, error) {
+	if s.opts.Describe != nil && c.SchemaVersion == 0 {
+		// If it fails here, it is asked again before the change is delivered.
+		if schema, ok, err := s.opts.Describe(ctx, c.Resource); ok && err == nil {
+			c.SchemaVersion = schema.Version
+		}
+	}
 	if c.Op == Inserted || (c.Op == Updated && c.Before != nil) || (c.Op == Deleted && c.Data != nil) {
 		return c, nil
 	}
@@ -222,3 +257,36 @@ func (s *CustomSource) Describe(ctx context.Context, resource string) (Schema, b
 	}
 	return s.opts.Describe(ctx, resource)
 }
+
+// Scan implements cdc.Scanner. Without SourceOptions.Scan it is an error.
+func (s *CustomSource) Scan(ctx context.Context, resource, after string, limit int) ([]Row, error) {
+	if s.opts.Scan == nil {
+		return nil, errors.New("replicator: SourceOptions.Scan is nil")
+	}
+	rows, err := s.opts.Scan(ctx, resource, after, limit)
+	if err != nil {
+		return nil, err
+	}
+	rows = slices.Clone(rows)
+	for i, row := range rows {
+		c, err := s.normalized(Change{Op: Inserted, Resource: resource, RecordID: row.RecordID, Data: row.Data})
+		if err != nil {
+			return nil, err
+		}
+		rows[i].Data = c.Data
+	}
+	return rows, nil
+}
+
+// Resources implements cdc.Lister. Without SourceOptions.Resources there are none.
+func (s *CustomSource) Resources() []string {
+	if s.opts.Resources == nil {
+		return nil
+	}
+	names := slices.Clone(s.opts.Resources())
+	slices.Sort(names)
+	return names
+}
+
+// scans says which of the methods above have something behind them.
+func (s *CustomSource) scans() (scan, list bool) { return s.opts.Scan != nil, s.opts.Resources != nil }

@@ -3,6 +3,7 @@ package replicator_test
 import (
 	"context"
 	"errors"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -16,10 +17,14 @@ import (
 func TestSourceContract(t *testing.T) {
 	sourcetest.Run(t, func(t *testing.T) sourcetest.Harness {
 		s := newShelf()
+		names := []string{"things"}
+		s.CustomSource = replicator.NewSource(replicator.SourceOptions{
+			Get: s.get, Scan: s.scan, Resources: func() []string { return names },
+		})
 		return sourcetest.Harness{
 			Source:   s,
 			Resource: "things",
-			Create:   func(context.Context, string) error { return nil },
+			Create:   func(_ context.Context, name string) error { names = append(names, name); return nil },
 			Insert:   s.put,
 			Update:   s.put,
 			Delete:   s.remove,
@@ -91,4 +96,32 @@ func TestLateWrite(t *testing.T) {
 		}
 		halt(t, r)
 	})
+}
+
+// TestWriteFaults: a change that makes no sense is refused before anything is written.
+func TestWriteFaults(t *testing.T) {
+	s := newShelf()
+	start(t, s, replicator.Options{Destinations: to(newEvents(), "r")})
+	good := replicator.Change{Op: replicator.Inserted, Resource: "r", RecordID: "7", Data: replicator.Record{"id": 7}}
+	for want, spoil := range map[string]func(*replicator.Change){
+		"Op of the change of r/7 is none":             func(c *replicator.Change) { c.Op = 0 },
+		"Op of the change of r/7 is inserted|deleted": func(c *replicator.Change) { c.Op = replicator.Inserted | replicator.Deleted },
+		"Op of the change of r/7 is Op(64)":           func(c *replicator.Change) { c.Op = 64 },
+		"Resource of the change is empty":             func(c *replicator.Change) { c.Resource = "" },
+		"RecordID of the change of r is empty":        func(c *replicator.Change) { c.RecordID = "" },
+		"r/7: Data of the change is nil":              func(c *replicator.Change) { c.Data = nil },
+		"r/7: the id in Data is another one":          func(c *replicator.Change) { c.Data = replicator.Record{"id": 8} },
+		"r/7: field f: a func() can't be replicated":  func(c *replicator.Change) { c.Data = replicator.Record{"f": func() {}} },
+	} {
+		c := good
+		spoil(&c)
+		written := false
+		err := s.Write(t.Context(), c, func(context.Context) error { written = true; return nil })
+		if err == nil || !strings.Contains(err.Error(), want) || written {
+			t.Errorf("got %v, written %v; want %q", err, written, want)
+		}
+	}
+	if err := s.Write(t.Context(), good, func(context.Context) error { return nil }); err != nil {
+		t.Errorf("a good change: %v", err)
+	}
 }

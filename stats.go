@@ -1,6 +1,7 @@
 package replicator
 
 import (
+	"cmp"
 	"time"
 
 	"github.com/s3db-go/replicator/internal/engine"
@@ -20,11 +21,16 @@ type Stats struct {
 //	Wanted = Replicated + Coalesced + Skipped + Failed + what is under way.
 type DestinationStats struct {
 	Driver string
-	// Wanted deliveries, by resource and operation, and how they ended.
+	// Wanted deliveries, those that a route wants by resource and operation, before its
+	// filter is asked; and how they ended.
 	Wanted, Replicated, Coalesced, Skipped, Failed uint64
 	// Attempts are calls of the driver, Retried the failures that another attempt
 	// followed.
 	Attempts, Retried uint64
+	// Parked is how many changes were read and wait behind failed deliveries, without
+	// taking room from others. From 250,000 on the destination waits for them, and Err
+	// names the delivery.
+	Parked int
 	// Waiting is how many changes of the journal are not settled here. Lag is the age
 	// of the oldest of them, zero if there is none.
 	Waiting uint64
@@ -37,8 +43,8 @@ type DestinationStats struct {
 	BreakerOpen bool
 	NextProbe   time.Time
 	// Err is the last failure that was the destination's own, or of the journal, the
-	// log or the cursor on its behalf; nil if all is well.
-	Err error
+	// log or the cursor on its behalf; "" if all is well.
+	Err string
 }
 
 // JournalStats tell how the journal stands.
@@ -46,8 +52,14 @@ type JournalStats struct {
 	Last     uint64 // the Seq of the newest change
 	Open     int    // announced writes that have not ended
 	Segments int
-	Bytes    int64 // on disk
-	Err      error // why nothing can be written any more, nil if all is well
+	Bytes    int64  // on disk
+	Err      string // why nothing can be written any more, "" if all is well
+	// Pressure is how much of the disk budget is spent.
+	Pressure Pressure
+	// Unjournaled counts the changes since Start that were let go uncaptured, under the
+	// policy of this name: what they changed differs at the destinations until the
+	// record changes again.
+	Unjournaled uint64
 }
 
 // Stats gives a snapshot; it is cheap. While the replicator is stopped it is zero.
@@ -58,9 +70,10 @@ func (r *Replicator) Stats() Stats {
 	}
 	s := Stats{Destinations: make(map[string]DestinationStats, len(run.engines)), InDoubt: run.recorder.InDoubt()}
 	j := run.journal.Stats()
-	s.Journal = JournalStats{Last: j.Last, Open: j.Open, Segments: j.Segments, Bytes: j.Bytes, Err: j.Err}
+	s.Journal = JournalStats{Last: j.Last, Open: j.Open, Segments: j.Segments, Bytes: j.Bytes, Err: text(j.Err),
+		Pressure: pressures[j.Pressure], Unjournaled: j.Unjournaled}
 	for _, d := range run.engines {
-		s.Destinations[d.name] = destinationStats(d.driver, d.Stats())
+		s.Destinations[d.name] = destinationStats(d.driver, d.present().Stats())
 	}
 	return s
 }
@@ -68,16 +81,20 @@ func (r *Replicator) Stats() Stats {
 func destinationStats(driver string, s engine.Stats) DestinationStats {
 	out := DestinationStats{
 		Driver: driver, Wanted: s.Wanted, Replicated: s.Replicated, Coalesced: s.Coalesced, Skipped: s.Skipped, Failed: s.Failed,
-		Attempts: s.Attempts, Retried: s.Retried, Waiting: s.Waiting, Lag: s.Lag, InFlight: s.InFlight, Stuck: s.Stuck,
+		Attempts: s.Attempts, Retried: s.Retried, Parked: s.Parked, Waiting: s.Waiting, Lag: s.Lag, InFlight: s.InFlight, Stuck: s.Stuck,
 		BreakerOpen: s.Breaker.Open, NextProbe: s.Breaker.Probe,
 	}
-	for _, err := range []error{s.JournalErr, s.LedgerErr, s.CursorErr} {
-		if out.Err == nil {
-			out.Err = err
-		}
-	}
-	if out.Err == nil && s.Breaker.Open {
-		out.Err = s.Breaker.Err
+	out.Err = cmp.Or(text(s.JournalErr), text(s.LedgerErr), text(s.CursorErr), text(s.HeldBy))
+	if out.Err == "" && s.Breaker.Open {
+		out.Err = text(s.Breaker.Err)
 	}
 	return out
+}
+
+// text gives an error's text, so that a snapshot can be printed and marshalled.
+func text(err error) string {
+	if err == nil {
+		return ""
+	}
+	return err.Error()
 }

@@ -14,7 +14,7 @@
 // Source and Driver are small on purpose. Whatever more an implementation can do,
 // it shows by implementing further interfaces, which are asserted once:
 //
-//   - a source: [Reader], [Describer]
+//   - a source: [Reader], [Describer], [Scanner], [Lister]
 //   - a driver: [Validator], [Opener], [Limited], [SchemaSyncer], [Checker], [io.Closer]
 //
 // # Errors

@@ -83,12 +83,32 @@ type Limits struct {
 	// that several of one ordering key may stand in it. After the first that fails,
 	// all later ones of that key count as failed.
 	Ordered bool
-	// Secrets says that the destination encrypts secret fields at rest. Only then
-	// are they sent without a route that names them.
+	// Rows says what a target that wants state does with the fields that a record
+	// lacks. It decides what may be left out when several changes of a record wait.
+	Rows Rows
+	// Secrets says that the destination encrypts secret fields at rest. Only then are
+	// they sent without a route that names them, and only without a Transform, which
+	// could put them under another name.
 	Secrets bool
 	// Key holds the target's own key columns, if it has some.
 	Key []string
 }
+
+// Rows says what becomes of a row's fields that a record which is written lacks.
+type Rows uint8
+
+// The ways to write a row.
+const (
+	// RowsUnknown: nothing is assumed. A change is left out only for a newer one that
+	// has all its fields.
+	RowsUnknown Rows = iota
+	// RowsReplaced: they are gone, the record takes the place of the whole row. Only
+	// the newest change is needed.
+	RowsReplaced
+	// RowsMerged: they stay as they are. Changes are laid over one another, field by
+	// field.
+	RowsMerged
+)
 
 // Default bounds of a batch, see [Limits].
 const (
@@ -98,8 +118,11 @@ const (
 )
 
 // SchemaSyncer is a driver whose targets have a shape. SyncSchema makes the target
-// able to take records of the schema: it creates what is missing and changes
-// nothing else. It is called before the first delivery for a target, and again
+// able to take records of the schema: it creates what is missing, and leaves what the
+// schema does not name. What the schema names and is there already it leaves too, but
+// for two cases: a driver whose target is a copy of the resource may follow a closed
+// schema exactly, and one that encrypts may make a field secret where the schema says
+// so. It is called before the first delivery for a target, and again
 // before the first delivery that was written under a newer schema. Calling it with
 // what is there already is cheap and harmless. Errors are as those of Apply.
 type SchemaSyncer interface {

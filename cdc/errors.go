@@ -170,6 +170,6 @@ var (
 	// have been applied after the source read the record. Nothing was announced; the
 	// source reads it again and begins anew.
 	ErrStale = errors.New("replicator: record changed since it was read")
-	// ErrStopped: the replicator is not running; nothing was announced.
-	ErrStopped = errors.New("replicator: stopped")
+	// ErrStopped: the replicator is not started, or stopped; nothing was announced.
+	ErrStopped = errors.New("replicator: not running")
 )

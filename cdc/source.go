@@ -26,7 +26,8 @@ type Source interface {
 type Recorder interface {
 	// Wants reports whether any destination is interested in this kind of change.
 	// A source may skip Begin, and the reading of a before image, if not. One map
-	// look-up; the answer may change while running.
+	// look-up; the answer may change while running, and is yes for what no destination
+	// wants while the end of a write of that resource is not known.
 	Wants(resource string, op Op) bool
 
 	// Begin announces changes that the source is about to apply, under the records'
@@ -80,4 +81,34 @@ type Describer interface {
 	// Describe returns the present schema of a resource, or false if there is no
 	// such resource.
 	Describe(ctx context.Context, resource string) (Schema, bool, error)
+}
+
+// Scanner is a source whose present records can be read. Without it there is no
+// backfill.
+type Scanner interface {
+	// Scan gives records of a resource in an order of their ids that stays the same:
+	// those that come after the id given, "" for the first ones; at most limit. It may
+	// give fewer, because they are large, but none only if none follow, or there is no
+	// such resource. A record that is there all the time is met once; one that comes or
+	// goes meanwhile may or may not be. Each is as its last write that has ended left
+	// it, or a later one, and is durable: what Scan gives must not be gone after a
+	// crash. It takes no lock. The records are not changed by the source afterwards.
+	Scan(ctx context.Context, resource, after string, limit int) ([]Row, error)
+}
+
+// Row is a present record.
+type Row struct {
+	RecordID string
+	// Data is the record as [Change].Data would hold it, normalized; not nil.
+	Data Record
+	// SchemaVersion is the version of the resource's [Schema] that Data follows, zero
+	// if the source has none.
+	SchemaVersion int
+}
+
+// Lister is a source that knows the names of its resources. Without it a backfill
+// names those that it is to send.
+type Lister interface {
+	// Resources gives the names of all resources, sorted; a look-up in memory.
+	Resources() []string
 }

@@ -20,6 +20,11 @@ type backend interface {
 	// list gives the keys that begin with prefix and come after the key after, in
 	// order.
 	list(ctx context.Context, prefix, after string) iter.Seq2[string, error]
+	// flush makes durable what get and list now give for the keys that begin with
+	// prefix, absence included. It may be more than was ever promised: a write that
+	// failed half-way, or a process that was killed, leaves what can be read and is
+	// not durable yet.
+	flush(ctx context.Context, prefix string) error
 	// refuses says why the backend can't hold a record of that id, "" if it can.
 	refuses(id string) string
 	close() error

@@ -199,6 +199,17 @@ func (d *directory) list(ctx context.Context, prefix, after string) iter.Seq2[st
 	}
 }
 
+// flush flushes names alone: a file has its name only after its content is durable.
+// A directory that is not there has nothing in it, and its parents were flushed before
+// anything was.
+func (d *directory) flush(_ context.Context, prefix string) error {
+	err := d.fs.SyncDir(path.Dir(prefix))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
+}
+
 // makeParent makes the key's directory durably, once.
 func (d *directory) makeParent(key string) error {
 	dir := path.Dir(key)

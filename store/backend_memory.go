@@ -55,8 +55,9 @@ func (m *memory) list(ctx context.Context, prefix, after string) iter.Seq2[strin
 	}
 }
 
-func (m *memory) refuses(string) string { return "" }
-func (m *memory) close() error          { return nil }
+func (m *memory) flush(context.Context, string) error { return nil }
+func (m *memory) refuses(string) string               { return "" }
+func (m *memory) close() error                        { return nil }
 
 // yieldKeys hands out keys until ctx ends, which is the last that the caller sees.
 func yieldKeys(ctx context.Context, keys []string, yield func(string, error) bool) {

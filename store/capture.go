@@ -29,6 +29,10 @@ func (db *DB) Capture(rec cdc.Recorder) (release func(), err error) {
 // Read gives the record's present state, without waiting for a write that is
 // under way. What was never created is not there, be it the record or its
 // resource.
+//
+// It tells a recorder how an interrupted write ended, so what it gives is durable,
+// unlike what Get gives: on file:// it flushes the record's directory first, and fails
+// if that does. With ?sync=off it flushes no more than a write does.
 func (db *DB) Read(ctx context.Context, resource, recordID string) (Record, bool, error) {
 	s, err := db.schema(resource)
 	if errors.Is(err, ErrNoResource) {
@@ -36,6 +40,9 @@ func (db *DB) Read(ctx context.Context, resource, recordID string) (Record, bool
 	}
 	if err != nil {
 		return nil, false, err
+	}
+	if err := db.backend.flush(ctx, recordPrefix(resource)); err != nil {
+		return nil, false, recordError(resource, recordID, err)
 	}
 	rec, err := db.read(ctx, s, recordID)
 	return rec, rec != nil, err

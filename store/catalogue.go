@@ -66,8 +66,11 @@ type version struct {
 
 // readCatalogue gives the catalogue, an empty one if there is none yet. One that
 // is damaged or of another version is an error: writing over it would lose what it
-// says.
+// says. What it gives is durable: records are written on the strength of it.
 func readCatalogue(ctx context.Context, b backend) (*catalogue, error) {
+	if err := b.flush(ctx, catalogueKey); err != nil {
+		return nil, fmt.Errorf("store: %s: %w", catalogueKey, err)
+	}
 	o, err := b.get(ctx, catalogueKey)
 	if errors.Is(err, errAbsent) {
 		return &catalogue{Resources: make(map[string]*entry)}, nil
@@ -144,6 +147,19 @@ func (e *entry) newest() string {
 func versionNumber(name string) int {
 	n, _ := strconv.Atoi(strings.TrimPrefix(name, "v"))
 	return n
+}
+
+// definition gives the current definition of a resource, an empty one if there is none.
+func (c *catalogue) definition(name string) (Definition, error) {
+	e := c.Resources[name]
+	if e == nil {
+		return Definition{}, nil
+	}
+	s, err := e.compile(name)
+	if err != nil || s == nil {
+		return Definition{}, err
+	}
+	return s.definition(), nil
 }
 
 // define makes def the current definition of a resource and reports whether that

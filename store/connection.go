@@ -16,6 +16,13 @@ type settings struct {
 	passphrase string
 }
 
+// ValidateConnectionString judges a connection string as Open does, without I/O. The
+// error does not quote it.
+func ValidateConnectionString(connectionString string) error {
+	_, err := parseConnection(connectionString)
+	return err
+}
+
 // parseConnection reads a connection string. No error quotes it: it may hold a
 // passphrase or a key.
 func parseConnection(text string) (settings, error) {
@@ -24,7 +31,7 @@ func parseConnection(text string) (settings, error) {
 	}
 	scheme, _, ok := strings.Cut(text, "://")
 	if !ok {
-		return settings{}, errors.New("it has no scheme; want file:// or memory://")
+		return settings{}, errors.New("it has no scheme; want file:///absolute, file://./relative or memory://")
 	}
 	switch scheme {
 	case "file", "memory":
@@ -66,7 +73,7 @@ func parseConnection(text string) (settings, error) {
 		return settings{}, errors.New("it names no directory")
 	}
 	if u.Host != "" && u.Host != "." && u.Host != ".." {
-		return settings{}, errors.New("a relative path begins with ./ or ../, an absolute one with /")
+		return settings{}, errors.New("a relative path begins with ./ or ../, an absolute one with /, as in file://./data or file:///data")
 	}
 	return s, nil
 }

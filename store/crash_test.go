@@ -159,18 +159,111 @@ func TestFailureTellsTheTruth(t *testing.T) {
 				}
 				ends[end]++
 				when := fmt.Sprintf("operation %d", n)
-				c.judge(t, when, state(t, db), err, orCommit(end, err))
-				// And what was certain stays so when the power goes.
-				next, openErr := store.OpenFS(t.Context(), fsys.Crash(0), false, "")
-				if openErr != nil {
-					t.Fatal(openErr)
-				}
-				c.judge(t, when+" and a crash", state(t, next), err, orCommit(end, err))
+				now := state(t, db)
+				c.judge(t, when, now, err, orCommit(end, err))
+				// And what was certain, or was read, stays so when the power goes.
+				wantAfterPowerLoss(t, when, fsys, now)
 			}
 		})
 	}
 	if ends["abort"] == 0 || ends["doubt"] == 0 {
 		t.Errorf("ends %v: want some that were certain and some that were not", ends)
+	}
+}
+
+// wantAfterPowerLoss cuts the power, which takes all that was not flushed, and expects
+// the record to be what Read has shown before.
+func wantAfterPowerLoss(t *testing.T, when string, fsys *faultfs.FS, read store.Record) {
+	t.Helper()
+	db, err := store.OpenFS(t.Context(), fsys.Crash(0), false, "")
+	if err != nil {
+		t.Fatalf("%s, after a loss of power: open: %v", when, err)
+	}
+	if now := state(t, db); !now.Equal(read) {
+		t.Errorf("%s: Read gave %.40v, a loss of power made it %.40v", when, read, now)
+	}
+}
+
+// TestReadOfAKilledProcessSurvivesPowerLoss kills a writer at every operation. What
+// the next process reads, and by which it judges how the write ended, no loss of
+// power takes back.
+func TestReadOfAKilledProcessSurvivesPowerLoss(t *testing.T) {
+	const forEver = 1 << 20
+	for _, c := range crashCases() {
+		t.Run(c.name, func(t *testing.T) {
+			seen := map[bool]int{} // by whether the write was seen as applied
+			for n := 1; ; n++ {
+				fsys, db, _ := c.prepare(t)
+				fsys.Fail(n, forEver)
+				err := c.write(t, db.Resource("r"), c.new)
+				fsys.Fail(0, 0)
+				if err == nil {
+					break
+				}
+				next, err := store.OpenFS(t.Context(), fsys, false, "")
+				if err != nil {
+					t.Fatal(err)
+				}
+				now := state(t, next)
+				seen[now.Equal(c.new)]++
+				wantAfterPowerLoss(t, fmt.Sprintf("killed at operation %d", n), fsys, now)
+			}
+			if seen[true] == 0 || seen[false] == 0 {
+				t.Errorf("seen as applied or not: %v; want both", seen)
+			}
+		})
+	}
+}
+
+// TestReadTellsWhatItCannotMakeSure lets every operation of Read fail.
+func TestReadTellsWhatItCannotMakeSure(t *testing.T) {
+	fsys, db, _ := crashCases()[2].prepare(t)
+	points := 0
+	for n := 1; ; n++ {
+		before := fsys.Ops()
+		fsys.Fail(n, n)
+		rec, ok, err := db.Read(t.Context(), "r", "x")
+		if fsys.Ops()-before < n {
+			break
+		}
+		points++
+		if err == nil || ok || rec != nil {
+			t.Errorf("operation %d failed, and Read gives %v, %v, %v", n, rec, ok, err)
+		}
+	}
+	if points < 2 {
+		t.Errorf("only %d operations: nothing is flushed", points)
+	}
+}
+
+// TestDefinitionOfAKilledProcessSurvivesPowerLoss: a definition that a killed process
+// left is as good as one that CreateResource returned from, once the next process
+// has been told that it is there.
+func TestDefinitionOfAKilledProcessSurvivesPowerLoss(t *testing.T) {
+	const forEver = 1 << 20
+	def := store.Definition{Name: "r", Attributes: store.Attributes{"s": "string", "more": "number"}}
+	for n := 1; ; n++ {
+		fsys, db, _ := crashCase{}.prepare(t)
+		fsys.Fail(n, forEver)
+		_, err := db.CreateResource(t.Context(), def)
+		fsys.Fail(0, 0)
+		if err == nil {
+			return
+		}
+		next, err := store.OpenFS(t.Context(), fsys, false, "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := next.CreateResource(t.Context(), def); err != nil {
+			t.Fatal(err)
+		}
+		last, err := store.OpenFS(t.Context(), fsys.Crash(0), false, "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := last.Resource("r").Definition(); err != nil || got.Attributes["more"] != "number" {
+			t.Errorf("killed at operation %d, created again, after a loss of power: %v, %v", n, got, err)
+		}
 	}
 }
 

@@ -220,7 +220,7 @@ func (a *attribute) decode(stored any, secrets *sealer) (any, bool, error) {
 // encrypts for null and for nothing.
 func decodeSecret(sealed string, secrets *sealer) (any, bool, error) {
 	if secrets == nil {
-		return nil, false, errNoPassphrase
+		return nil, false, ErrNoPassphrase
 	}
 	text, err := secrets.open(sealed)
 	switch {

@@ -119,7 +119,7 @@ func (a *attribute) encode(v any, secrets *sealer) (any, error) {
 		return v, nil
 	case kindSecret:
 		if secrets == nil {
-			return nil, errNoPassphrase
+			return nil, ErrNoPassphrase
 		}
 		return secrets.seal(v.(string))
 	case kindNumber:

@@ -15,6 +15,9 @@ var (
 	ErrExists = errors.New("record exists already")
 	// ErrNoResource: the resource has not been created.
 	ErrNoResource = errors.New("no such resource")
+	// ErrNoPassphrase: the resource has a secret attribute, and the store was opened
+	// without a passphrase.
+	ErrNoPassphrase = errors.New("a secret attribute needs a passphrase")
 	// ErrClosed: the store was closed.
 	ErrClosed = errors.New("store is closed")
 )

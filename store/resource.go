@@ -106,12 +106,17 @@ func (r *Resource) Definition() (Definition, error) {
 	if err != nil {
 		return Definition{}, err
 	}
-	def := Definition{Name: r.name, Attributes: redeclare(s.attributes), Timestamps: s.timestamps}
+	return s.definition(), nil
+}
+
+// definition gives what the schema was compiled from.
+func (s *schema) definition() Definition {
+	def := Definition{Name: s.resource, Attributes: redeclare(s.attributes), Timestamps: s.timestamps}
 	if s.timestamps {
 		delete(def.Attributes, createdAt)
 		delete(def.Attributes, updatedAt)
 	}
-	return def, nil
+	return def
 }
 
 func redeclare(attrs []*attribute) Attributes {

@@ -191,7 +191,13 @@ func kindOf(typ string, mods modifiers) (kind, string) {
 		"phone", "color", "duration", "ean", "cron", "locale", "currency", "country", "any", "date", "timeonly":
 		return 0, fmt.Sprintf("type %q is not supported yet", typ)
 	}
-	return 0, fmt.Sprintf("type %q is not known", typ)
+	switch typ {
+	case "int", "integer":
+		return 0, fmt.Sprintf("type %q is not known; want number|integer", typ)
+	case "bool":
+		return 0, fmt.Sprintf("type %q is not known; want boolean", typ)
+	}
+	return 0, fmt.Sprintf("type %q is not known; the types are string, number, boolean, datetime, dateonly, json, object, array, secret, email, url, embedding", typ)
 }
 
 func arrayKind(mods modifiers) (kind, string) {

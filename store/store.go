@@ -143,62 +143,84 @@ func (db *DB) Resource(name string) *Resource { return &Resource{db, name} }
 // Records stay as they are; what they hold of attributes that are gone is no
 // longer read. A definition that is not valid is a [*ValidationError].
 func (db *DB) CreateResource(ctx context.Context, def Definition) (*Resource, error) {
-	attrs, err := def.compile()
-	if err != nil {
-		return nil, err
-	}
-	if reason := db.backend.refuses(def.Name); reason != "" {
-		return nil, invalid(def.Name, "", []Fault{{"", reason}})
-	}
-	if db.secrets == nil && slices.ContainsFunc(attrs, (*attribute).hidesSecret) {
-		return nil, fmt.Errorf("store: %s: %w", def.Name, errNoPassphrase)
-	}
+	return db.redefine(ctx, def.Name, func(*catalogue) (Definition, error) { return def, nil })
+}
+
+// ChangeResource is CreateResource with what change makes of the definition that is
+// stored now, by whomever: this DB may not have seen it yet. A resource that is not
+// there has an empty one. change must not change the attributes that it is given, and
+// must not call the DB.
+func (db *DB) ChangeResource(ctx context.Context, name string, change func(there Definition) Definition) (*Resource, error) {
+	return db.redefine(ctx, name, func(c *catalogue) (Definition, error) {
+		there, err := c.definition(name)
+		if err != nil {
+			return Definition{}, err
+		}
+		def := change(there)
+		def.Name = name
+		return def, nil
+	})
+}
+
+// redefine brings a definition into the catalogue as it is now, under the catalogue's
+// lock.
+func (db *DB) redefine(ctx context.Context, name string, choose func(*catalogue) (Definition, error)) (*Resource, error) {
 	// The catalogue is locked like a record, of no resource.
 	release, err := db.locks.Lock(ctx, cdc.Key{RecordID: catalogueKey})
 	if err != nil {
-		return nil, fmt.Errorf("store: %s: %w", def.Name, err)
+		return nil, fmt.Errorf("store: %s: %w", name, err)
 	}
 	defer release()
-	if err := db.define(ctx, def, attrs); err != nil {
-		return nil, err
-	}
-	return db.Resource(def.Name), nil
-}
-
-// define brings def into the catalogue as it is now, under the catalogue's lock.
-func (db *DB) define(ctx context.Context, def Definition, attrs []*attribute) error {
 	db.mu.RLock()
 	closed := db.closed
 	db.mu.RUnlock()
 	if closed {
-		return ErrClosed
+		return nil, ErrClosed
 	}
 	c, err := readCatalogue(ctx, db.backend)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	now := time.Now()
-	changed, err := c.define(def, attrs, now)
+	def, err := choose(c)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	if changed {
-		o, err := c.encode(now)
-		if err != nil {
-			return fmt.Errorf("store: %s: %w", def.Name, err)
-		}
-		if err := db.backend.put(context.WithoutCancel(ctx), catalogueKey, o); err != nil {
-			return fmt.Errorf("store: %s: write %s: %w", def.Name, catalogueKey, err)
-		}
+	if err := db.define(ctx, c, def); err != nil {
+		return nil, err
 	}
 	usable, unusable := c.schemas()
 	db.mu.Lock()
 	defer db.mu.Unlock()
 	db.usable, db.unusable = usable, unusable
-	return nil
+	return db.Resource(name), nil
 }
 
-var errNoPassphrase = errors.New("a secret attribute needs a passphrase, see WithPassphrase")
+// define makes def part of the catalogue, and writes that if it changed anything.
+func (db *DB) define(ctx context.Context, c *catalogue, def Definition) error {
+	attrs, err := def.compile()
+	if err != nil {
+		return err
+	}
+	if reason := db.backend.refuses(def.Name); reason != "" {
+		return invalid(def.Name, "", []Fault{{"", reason}})
+	}
+	if db.secrets == nil && slices.ContainsFunc(attrs, (*attribute).hidesSecret) {
+		return fmt.Errorf("store: %s: %w", def.Name, ErrNoPassphrase)
+	}
+	now := time.Now()
+	changed, err := c.define(def, attrs, now)
+	if err != nil || !changed {
+		return err
+	}
+	o, err := c.encode(now)
+	if err != nil {
+		return fmt.Errorf("store: %s: %w", def.Name, err)
+	}
+	if err := db.backend.put(context.WithoutCancel(ctx), catalogueKey, o); err != nil {
+		return fmt.Errorf("store: %s: write %s: %w", def.Name, catalogueKey, err)
+	}
+	return nil
+}
 
 // schema gives a resource's present schema.
 func (db *DB) schema(resource string) (*schema, error) {

@@ -71,6 +71,9 @@ func Run(t *testing.T, harness func(t *testing.T) Harness) {
 		{"Release", release},
 		{"ReleaseWaits", releaseWaits},
 		{"CaptureAgain", captureAgain},
+		{"Scan", scan},
+		{"ScanBesideWriters", scanBesideWriters},
+		{"Lists", lists},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			h := harness(t)

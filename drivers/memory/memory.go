@@ -88,7 +88,7 @@ func (d *Driver) Validate() error {
 
 // Limits are the same for every target.
 func (d *Driver) Limits(string) cdc.Limits {
-	return cdc.Limits{Items: d.opts.Items, Concurrency: d.opts.Concurrency, Events: d.opts.Events}
+	return cdc.Limits{Items: d.opts.Items, Concurrency: d.opts.Concurrency, Events: d.opts.Events, Rows: cdc.RowsReplaced}
 }
 
 // Check says that the destination lives, as it does for as long as the process.

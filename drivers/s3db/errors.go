@@ -5,7 +5,10 @@ import (
 	"errors"
 	"io/fs"
 	"os"
+	"regexp"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/s3db-go/replicator/cdc"
 	"github.com/s3db-go/replicator/store"
@@ -45,7 +48,7 @@ func withoutIDs(err error, recordID string, ids ...string) error {
 	text := err.Error()
 	for _, id := range ids {
 		if id != recordID && id != "" {
-			text = strings.ReplaceAll(text, id, "…")
+			text = withoutWord(text, id)
 		}
 	}
 	if text == err.Error() {
@@ -53,6 +56,24 @@ func withoutIDs(err error, recordID string, ids ...string) error {
 	}
 	return &discreetError{text, err}
 }
+
+// withoutWord replaces the word where it stands by itself, in any case of its letters:
+// a short id is also a part of other words, which say what went wrong.
+func withoutWord(text, word string) string {
+	var out strings.Builder
+	end := 0
+	for _, at := range regexp.MustCompile("(?i)"+regexp.QuoteMeta(word)).FindAllStringIndex(text, -1) {
+		before, _ := utf8.DecodeLastRuneInString(text[:at[0]])
+		after, _ := utf8.DecodeRuneInString(text[at[1]:])
+		if !inWord(before) && !inWord(after) {
+			out.WriteString(text[end:at[0]] + "…")
+			end = at[1]
+		}
+	}
+	return out.String() + text[end:]
+}
+
+func inWord(r rune) bool { return unicode.IsLetter(r) || unicode.IsDigit(r) }
 
 // discreetError is an error with another text.
 type discreetError struct {

@@ -4,7 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 	"unicode"
@@ -13,24 +15,18 @@ import (
 	"github.com/s3db-go/replicator/cdc"
 )
 
-// recordID makes the id of a record at the destination from its key.
-//
-// The key column "id" is the id as it is, so that a copy has its source's ids. Any
-// other key becomes text in which different keys are different:
-//
-//   - the values of the columns, in the order of their names, joined by "~.";
-//   - text as it is, with "~" and what an id can't hold written as "~" and two hex
-//     digits per byte: "a/b" is "a~2Fb";
-//   - numbers by their value as "~n42" (4.20 is 4.2), booleans as "~b1", times as
-//     "~t2026-02-28T12:00:00Z", which text never begins with.
-//
-// So a key of one column of plain text is just that text.
-func recordID(key cdc.Record) (string, error) {
+// recordID makes the id of a record at the destination from its key, as the package's
+// documentation says. own is the record's id at the source: a key that is this id as a
+// number gives the id as it is too.
+func recordID(key cdc.Record, own string) (string, error) {
 	if len(key) == 0 {
 		return "", errors.New("the key is empty")
 	}
 	if id, ok := key["id"].(string); ok && len(key) == 1 {
-		return id, nil
+		return keptID(id), nil
+	}
+	if id, ok := key["id"].(int64); ok && len(key) == 1 && strconv.FormatInt(id, 10) == own {
+		return own, nil
 	}
 	var parts []string
 	for _, column := range slices.Sorted(maps.Keys(key)) {
@@ -45,6 +41,23 @@ func recordID(key cdc.Record) (string, error) {
 	}
 	return strings.Join(parts, "~."), nil
 }
+
+// keptID gives an id as it is, or escaped if it can't be one in the store or could be
+// taken for what recordID makes of another key. An id that is kept has no escape in it
+// and one that is escaped has, so that the two never meet.
+func keptID(id string) string {
+	safe := escaped(id)
+	if strings.ReplaceAll(safe, "~7E", "~") == id && !readsAsMade(id) {
+		return id // nothing but tildes would be escaped
+	}
+	return safe
+}
+
+// readsAsMade reports whether an id begins like a value that is no text, or has an
+// escape in it.
+func readsAsMade(id string) bool { return madeForm.MatchString(id) }
+
+var madeForm = regexp.MustCompile(`^~[nbt]|~[0-9A-F]{2}`)
 
 func keyPart(v any) (string, error) {
 	switch v := v.(type) {
@@ -73,18 +86,23 @@ func keyPart(v any) (string, error) {
 	return "", errors.New("is neither text, number, boolean nor time")
 }
 
+// fileSuffix is the one ending that no id can have: the store's files have it.
+const fileSuffix = ".meta.json"
+
 // escaped writes text in characters that an id can hold.
 func escaped(text string) string {
 	if text == "." || text == ".." {
 		return strings.ReplaceAll(text, ".", "~2E") // these name directories
 	}
 	var out strings.Builder
-	for _, r := range text {
-		if !strings.ContainsRune(`~/\=%`, r) && !unicode.IsControl(r) {
+	for i, r := range text {
+		_, size := utf8.DecodeRuneInString(text[i:])
+		invalid := r == utf8.RuneError && size == 1
+		if !invalid && !strings.ContainsRune(`~/\=%`, r) && !unicode.IsControl(r) && text[i:] != fileSuffix {
 			out.WriteRune(r)
 			continue
 		}
-		for _, b := range utf8.AppendRune(nil, r) {
+		for _, b := range []byte(text[i : i+size]) {
 			fmt.Fprintf(&out, "~%02X", b)
 		}
 	}

@@ -9,6 +9,24 @@
 //
 // What the format can't hold arrives in the nearest form that it can, see
 // [Driver.SyncSchema].
+//
+// # Ids
+//
+// A record's id at the destination is made from its key. The key column "id" is the id
+// as it is, so that a copy has its source's ids. Any other key becomes text in which
+// different keys are different:
+//
+//   - the values of the columns, in the order of their names, joined by "~.";
+//   - text as it is, with "~" and what an id can't hold (/ \ = % and control
+//     characters) written as "~" and two hexadecimal digits for each byte: "a/b" is
+//     "a~2Fb";
+//   - numbers by their value as "~n42" (4.20 is 4.2), booleans as "~b1", times as
+//     "~t2026-02-28T12:00:00Z", which text never begins with.
+//
+// So a key of one column of plain text is just that text. An id that can't be one in
+// this store is written like the text of any other key, and so is one that already
+// reads like something written that way ("a~2Fb" becomes "a~7E2Fb"): no two ids become
+// one. What is longer than 200 bytes then is given up.
 package s3db
 
 import (
@@ -47,10 +65,8 @@ type Options struct {
 type Driver struct {
 	opts Options
 
-	// mu guards db and targets. It is held for look-ups only.
-	mu      sync.Mutex
-	db      *store.DB
-	targets map[string]*target
+	mu sync.Mutex // guards db
+	db *store.DB  // nil while the driver is not open
 }
 
 var (
@@ -77,6 +93,11 @@ func (d *Driver) Validate() error {
 	if d.opts.Store == nil && d.opts.ConnectionString == "" {
 		errs = append(errs, errors.New("s3db: ConnectionString is empty (is an environment variable not set?), and there is no Store"))
 	}
+	if d.opts.ConnectionString != "" {
+		if err := store.ValidateConnectionString(d.opts.ConnectionString); err != nil {
+			errs = append(errs, fmt.Errorf("s3db: ConnectionString: %w", err))
+		}
+	}
 	if d.opts.Store != nil && d.opts.ConnectionString != "" {
 		errs = append(errs, errors.New("s3db: ConnectionString and Store are both set; only one can be written to"))
 	}
@@ -101,23 +122,28 @@ func (d *Driver) Open(ctx context.Context) error {
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.db, d.targets = db, make(map[string]*target)
+	d.db = db
 	return nil
 }
 
-// Limits say that secrets may come: they are encrypted at rest.
-func (d *Driver) Limits(string) cdc.Limits { return cdc.Limits{Secrets: true} }
+// Limits say that secrets may come, which are encrypted at rest, and that a record
+// takes the place of the one before.
+func (d *Driver) Limits(string) cdc.Limits { return cdc.Limits{Secrets: true, Rows: cdc.RowsReplaced} }
 
 // SyncSchema makes the target's definition take records of the schema. What a
 // closed schema says is taken over, in the source's own words where it has some:
 // the copy follows its source. Of an open schema missing fields are added, by their
-// type alone, and nothing is required. What the schema does not name stays.
+// type alone, and nothing is required; only a field that the schema knows to be secret
+// also becomes one where it was not, and what records held in it before is read no
+// more. What the schema does not name stays.
 //
 // A field that nobody described is added when a record brings it, with the type of
 // that value; nil has none, and is not kept before the field has one. A field that
-// got its type from an integer becomes one of numbers when a fraction arrives.
+// got its type from an integer becomes one of numbers when another number arrives; a
+// number that arrives in a field of text becomes its text.
 //
-// The format has neither decimals nor bytes: both become text, bytes in base64.
+// The format has neither decimals nor bytes: both become text, bytes in base64, but a
+// decimal in a field of numbers stays a number, as long as a float64 holds it exactly.
 // Times are cut to milliseconds.
 func (d *Driver) SyncSchema(ctx context.Context, name string, schema cdc.Schema) error {
 	t, err := d.target(name)
@@ -129,7 +155,11 @@ func (d *Driver) SyncSchema(ctx context.Context, name string, schema cdc.Schema)
 		if ctx.Err() != nil {
 			return err
 		}
-		// Whatever is wrong with a definition, no record is to blame.
+		if errors.Is(err, store.ErrNoPassphrase) {
+			// No time heals it, and other resources should not wait for this one.
+			return cdc.Permanent(fmt.Errorf("%w; set Options.Passphrase", err))
+		}
+		// Whatever else is wrong with a definition, no record is to blame.
 		return cdc.Unavailable(err)
 	}
 	return nil
@@ -161,10 +191,10 @@ func (d *Driver) deliver(ctx context.Context, delivery cdc.Delivery) error {
 	if err != nil {
 		return err
 	}
-	id, err := recordID(delivery.Key)
+	id, err := recordID(delivery.Key, delivery.RecordID)
 	old := id
 	if err == nil && delivery.OldKey != nil {
-		old, err = recordID(delivery.OldKey)
+		old, err = recordID(delivery.OldKey, delivery.RecordID)
 	}
 	if err != nil {
 		return cdc.Permanent(fmt.Errorf("s3db: %s: %w", delivery.Target, err))
@@ -185,19 +215,13 @@ func (d *Driver) deliver(ctx context.Context, delivery cdc.Delivery) error {
 	return nil
 }
 
-// target gives the target of that name, which is made when it is first named.
-func (d *Driver) target(name string) (*target, error) {
+func (d *Driver) target(name string) (target, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.db == nil {
-		return nil, cdc.Unavailable(errors.New("s3db: not open"))
+		return target{}, cdc.Unavailable(errors.New("s3db: not open"))
 	}
-	t := d.targets[name]
-	if t == nil {
-		t = &target{db: d.db, name: name}
-		d.targets[name] = t
-	}
-	return t, nil
+	return target{d.db, name}, nil
 }
 
 // Close closes the store, unless it is the caller's own. The driver may be opened
@@ -205,7 +229,7 @@ func (d *Driver) target(name string) (*target, error) {
 func (d *Driver) Close() error {
 	d.mu.Lock()
 	db := d.db
-	d.db, d.targets = nil, nil
+	d.db = nil
 	d.mu.Unlock()
 	if db == nil || d.opts.Store != nil {
 		return nil

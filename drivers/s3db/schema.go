@@ -6,6 +6,7 @@ import (
 	"math"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -52,6 +53,8 @@ func withSchema(there store.Definition, schema cdc.Schema) store.Definition {
 			out.Attributes[f.Name] = replaced(old, declared(f))
 		case !ok:
 			out.Attributes[f.Name] = typed(f)
+		default:
+			out.Attributes[f.Name] = sealed(old, f)
 		}
 	}
 	if out.Timestamps {
@@ -89,32 +92,91 @@ func replaced(old, new any) any {
 	return out
 }
 
-// withValues adds the record's fields that are missing, as their values are, and
-// turns integers into numbers where a fraction arrives. It gives what is there if
-// nothing is to be done, as for nearly every record.
-func withValues(there store.Definition, record cdc.Record) store.Definition {
-	out, own := there, false
-	set := func(name, definition string) {
-		if !own {
-			out.Attributes, own = maps.Clone(there.Attributes), true
-			if out.Attributes == nil {
-				out.Attributes = make(store.Attributes)
-			}
-		}
-		out.Attributes[name] = definition
+// sealed gives the definition of an attribute that is there, with the field's secrets
+// encrypted.
+func sealed(old any, f cdc.Field) any {
+	there, isNested := old.(store.Attributes)
+	switch {
+	case f.Secret && !isType(old, defSecret):
+		return defSecret
+	case f.Secret || f.Type != cdc.TypeObject || !hasSecret(f):
+		return old
+	case !isNested:
+		return typed(f)
 	}
-	for name, v := range record {
-		if v == nil || name == "id" || isTimestamp(name, there) {
-			continue
-		}
-		definition, ok := there.Attributes[name]
-		if !ok {
-			set(name, inferred(v))
-		} else if f, isFloat := v.(float64); isFloat && f != math.Trunc(f) && definition == defInteger {
-			set(name, defNumber)
+	out := maps.Clone(there)
+	for _, part := range f.Fields {
+		if was, ok := there[part.Name]; ok {
+			out[part.Name] = sealed(was, part)
+		} else if hasSecret(part) {
+			out[part.Name] = typed(part)
 		}
 	}
 	return out
+}
+
+// isType reports whether a definition is of the type, whatever its rules.
+func isType(definition any, base string) bool {
+	text, ok := definition.(string)
+	name, _, _ := strings.Cut(text, "|")
+	return ok && name == base
+}
+
+// withValues adds the record's fields that are missing, as their values are, and
+// turns integers into numbers where another number arrives. It gives what is there if
+// nothing is to be done, as for nearly every record.
+func withValues(there store.Definition, record cdc.Record) store.Definition {
+	out := there
+	out.Attributes, _ = withFields(there.Attributes, record, func(name string) bool {
+		return name == "id" || isTimestamp(name, there)
+	})
+	return out
+}
+
+// withFields is withValues for the attributes of a definition, or of an object in it.
+func withFields(there store.Attributes, fields map[string]any, leave func(name string) bool) (out store.Attributes, changed bool) {
+	out = there
+	set := func(name string, definition any) {
+		if !changed {
+			out, changed = make(store.Attributes, len(there)+1), true
+			maps.Copy(out, there)
+		}
+		out[name] = definition
+	}
+	for name, v := range fields {
+		if v == nil || leave(name) {
+			continue
+		}
+		definition, ok := there[name]
+		switch {
+		case !ok:
+			set(name, inferred(v))
+		case definition == defInteger && !isWhole(v):
+			set(name, defNumber)
+		default:
+			parts, isNested := definition.(store.Attributes)
+			object, isObject := v.(map[string]any)
+			if !isNested || !isObject {
+				continue
+			}
+			if parts, more := withFields(parts, object, func(string) bool { return false }); more {
+				set(name, parts)
+			}
+		}
+	}
+	return out, changed
+}
+
+// isWhole reports whether an integer holds v, false only for other numbers.
+func isWhole(v any) bool {
+	switch v := v.(type) {
+	case float64:
+		return v == math.Trunc(v) && v >= math.MinInt64 && v < math.MaxInt64 // which rounds to 2^63
+	case cdc.Decimal:
+		_, ok := v.Int64()
+		return ok
+	}
+	return true
 }
 
 // declared gives the field in the language of the format, with its rules.
@@ -199,28 +261,37 @@ func sameDefinition(a, b store.Definition) bool {
 // that nobody described is left out; what does not fit is left as it is, for the
 // store to refuse.
 func fit(id string, record cdc.Record, def store.Definition) store.Record {
-	out := make(store.Record, len(record)+1)
-	for name, v := range record {
-		definition, ok := def.Attributes[name]
-		if v == nil && !ok && !isTimestamp(name, def) {
-			continue
-		}
-		if text, ok := definition.(string); ok {
-			v = fitValue(v, text)
-		}
-		out[name] = v
-	}
+	out := fitFields(record, def.Attributes, func(name string) bool { return isTimestamp(name, def) })
 	out["id"] = id
 	return out
 }
 
+func fitFields(fields map[string]any, attributes store.Attributes, known func(name string) bool) map[string]any {
+	out := make(map[string]any, len(fields)+1)
+	for name, v := range fields {
+		definition, ok := attributes[name]
+		if v != nil || ok || known(name) {
+			out[name] = fitValue(v, definition)
+		}
+	}
+	return out
+}
+
 // fitValue turns into text what an attribute of text is sent.
-func fitValue(v any, definition string) any {
-	base, _, _ := strings.Cut(definition, "|")
-	if base != defString && base != defSecret {
+func fitValue(v, definition any) any {
+	if parts, isNested := definition.(store.Attributes); isNested {
+		if object, ok := v.(map[string]any); ok {
+			return fitFields(object, parts, func(string) bool { return false })
+		}
+	}
+	if !isType(definition, defString) && !isType(definition, defSecret) {
 		return v
 	}
 	switch v := v.(type) {
+	case int64:
+		return strconv.FormatInt(v, 10)
+	case float64:
+		return strconv.FormatFloat(v, 'f', -1, 64) // plain digits, as a decimal has
 	case cdc.Decimal:
 		return v.String()
 	case []byte:

@@ -1,10 +1,12 @@
 package s3db_test
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -146,22 +148,10 @@ func TestSecretsUnderAnotherPassphrase(t *testing.T) {
 			}
 		})
 	}
-	err := filepath.WalkDir(dir, func(path string, e os.DirEntry, err error) error {
-		if err != nil || e.IsDir() {
-			return err
-		}
-		b, err := os.ReadFile(path)
-		if strings.Contains(string(b), "s3cr3t") {
-			t.Errorf("the secret stands in %s", path)
-		}
-		return err
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
+	wantNoFileWith(t, dir, "s3cr3t")
 	none := openDriver(t, s3db.Options{ConnectionString: fileURL(t.TempDir())})
-	err = none.SyncSchema(t.Context(), "users", cdc.Schema{Fields: []cdc.Field{{Name: "token", Secret: true, Type: cdc.TypeString}}})
-	if cdc.FaultOf(err) != cdc.DestinationFault || !strings.Contains(err.Error(), "passphrase") {
+	err := none.SyncSchema(t.Context(), "users", cdc.Schema{Fields: []cdc.Field{{Name: "token", Secret: true, Type: cdc.TypeString}}})
+	if cdc.FaultOf(err) != cdc.RecordFault || !strings.Contains(err.Error(), "set Options.Passphrase") {
 		t.Errorf("a secret without a passphrase gives a %s error: %v", cdc.FaultOf(err), err)
 	}
 }
@@ -205,7 +195,7 @@ func TestShapesOfATransform(t *testing.T) {
 		}
 	}
 	// The second type of a field does not fit the first.
-	err = deliver(t.Context(), d, insert(cdc.Record{"id": "g"}, cdc.Record{"id": "g", "note": int64(5)}))
+	err = deliver(t.Context(), d, insert(cdc.Record{"id": "g"}, cdc.Record{"id": "g", "note": true}))
 	if cdc.FaultOf(err) != cdc.RecordFault || !strings.Contains(err.Error(), "note") {
 		t.Errorf("error is %s: %v", cdc.FaultOf(err), err)
 	}
@@ -264,4 +254,204 @@ func TestNewFieldsAtTheSameTime(t *testing.T) {
 			t.Errorf("record %d is %v, %v", i, got, err)
 		}
 	}
+}
+
+// TestWhatOthersAddedStays: the destination's resources are not the driver's alone.
+func TestWhatOthersAddedStays(t *testing.T) {
+	same := openStore(t, "memory://backup")
+	dir := fileURL(t.TempDir())
+	for name, test := range map[string]struct {
+		opts  s3db.Options
+		other *store.DB
+	}{
+		"in this process":    {s3db.Options{Store: same}, same},
+		"in another process": {s3db.Options{ConnectionString: dir, Passphrase: passphrase}, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			d := openDriver(t, test.opts)
+			if err := deliver(t.Context(), d, insert(cdc.Record{"id": "a"}, cdc.Record{"name": "Ann"})); err != nil {
+				t.Fatal(err)
+			}
+			other := test.other
+			if other == nil {
+				other = openStore(t, dir)
+			}
+			_, err := other.CreateResource(t.Context(), store.Definition{Name: "users", Attributes: store.Attributes{"name": "string", "note": "secret"}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := other.Resource("users").Put(t.Context(), store.Record{"id": "b", "note": "vip"}); err != nil {
+				t.Fatal(err)
+			}
+			if err := deliver(t.Context(), d, insert(cdc.Record{"id": "a"}, cdc.Record{"name": "Ann", "age": int64(7)})); err != nil {
+				t.Fatal(err)
+			}
+			if test.other == nil {
+				other = openStore(t, dir)
+			}
+			def, err := other.Resource("users").Definition()
+			want := "map[age:number|integer name:string note:secret]"
+			if got := fmt.Sprint(map[string]any(def.Attributes)); err != nil || got != want {
+				t.Errorf("the definition is %s, %v; want %s", got, err, want)
+			}
+			if got, err := other.Resource("users").Get(t.Context(), "b"); err != nil || got.String("note") != "vip" {
+				t.Errorf("what another wrote is %v, %v", got, err)
+			}
+		})
+	}
+}
+
+// TestBecomesSecret: behind a transform too, what the source knows to be secret is
+// encrypted from then on, whatever it was before.
+func TestBecomesSecret(t *testing.T) {
+	dir := t.TempDir()
+	d := openDriver(t, s3db.Options{ConnectionString: fileURL(dir), Passphrase: passphrase})
+	send := func(id, secret string) cdc.Record {
+		t.Helper()
+		record := cdc.Record{"id": id, "pin": secret, "seen": int64(1), "in": map[string]any{"pin": secret, "deep": map[string]any{"pin": secret}, "free": int64(1), "late": secret}}
+		if err := deliver(t.Context(), d, insert(record.Pick("id"), record)); err != nil {
+			t.Fatal(err)
+		}
+		return record
+	}
+	send("a", "none")
+	pin := cdc.Field{Name: "pin", Type: cdc.TypeString, Secret: true}
+	schema := cdc.Schema{Resource: "users", Version: 2, Open: true, Fields: []cdc.Field{
+		pin, {Name: "seen", Type: cdc.TypeString},
+		{Name: "in", Type: cdc.TypeObject, Fields: []cdc.Field{pin}},
+	}}
+	sync := func() {
+		t.Helper()
+		if err := d.SyncSchema(t.Context(), "users", schema); err != nil {
+			t.Fatal(err)
+		}
+	}
+	sync()
+	send("a", "none")
+	// Now there are nested attributes, and a part of them in the clear.
+	schema.Fields[2].Fields = []cdc.Field{pin,
+		{Name: "deep", Type: cdc.TypeObject, Fields: []cdc.Field{pin}},
+		{Name: "late", Type: cdc.TypeString, Secret: true},
+	}
+	sync()
+	want := send("b", "s3cr3t")
+	db := openStore(t, fileURL(dir))
+	if got, err := db.Resource("users").Get(t.Context(), "b"); err != nil || !got.Equal(want) {
+		t.Errorf("the record is %v, %v; want %v", got, err, want)
+	}
+	def, err := db.Resource("users").Definition()
+	wantDef := "map[in:map[deep:map[pin:secret] free:number|integer late:secret pin:secret] pin:secret seen:number|integer]"
+	if got := fmt.Sprint(map[string]any(def.Attributes)); err != nil || got != wantDef {
+		t.Errorf("the definition is %s, %v; want %s", got, err, wantDef)
+	}
+	wantNoFileWith(t, dir, "s3cr3t")
+}
+
+// wantNoFileWith fails if the text stands in a file below dir.
+func wantNoFileWith(t *testing.T, dir, text string) {
+	t.Helper()
+	err := filepath.WalkDir(dir, func(path string, e os.DirEntry, err error) error {
+		if err != nil || e.IsDir() {
+			return err
+		}
+		b, err := os.ReadFile(path)
+		if strings.Contains(string(b), text) {
+			t.Errorf("%s stands in %s", text, path)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestNumbersOfAnyKind sends numbers to one field, as encoding/json's UseNumber and
+// Go have them, in every order of two.
+func TestNumbersOfAnyKind(t *testing.T) {
+	numbers := []any{json.Number("3"), json.Number("2.50"), json.Number("-0.125"), json.Number("1e3"), json.Number("1e20"),
+		int64(4), 2.5, 5.0, 1e20}
+	for _, first := range numbers {
+		for _, second := range numbers {
+			for _, nested := range []bool{false, true} {
+				db := openStore(t, "memory://backup")
+				d := openDriver(t, s3db.Options{Store: db})
+				name := fmt.Sprintf("%T %v, then %T %v, nested %v", first, first, second, second, nested)
+				if nested {
+					open := cdc.Schema{Open: true, Fields: []cdc.Field{{Name: "price", Type: cdc.TypeObject, Fields: []cdc.Field{{Name: "pin", Secret: true}}}}}
+					if err := d.SyncSchema(t.Context(), "users", open); err != nil {
+						t.Fatal(err)
+					}
+				}
+				sendNumber(t, d, name, "a", first, nested)
+				sendNumber(t, d, name, "b", second, nested)
+				for id, number := range map[string]any{"a": first, "b": second} {
+					got, err := db.Resource("users").Get(t.Context(), id)
+					price := got["price"]
+					if nested {
+						price = price.(map[string]any)["amount"]
+					}
+					if err != nil || exact(t, price).Cmp(exact(t, number)) != 0 {
+						t.Errorf("%s: %v is read back as %v, %v", name, number, price, err)
+					}
+				}
+			}
+		}
+	}
+}
+
+// TestNumbersOfTooManyDigits: what a field of numbers would round is refused, never
+// rounded.
+func TestNumbersOfTooManyDigits(t *testing.T) {
+	for _, digits := range []string{"9223372036854775809", "0.12345678901234567890"} {
+		db := openStore(t, "memory://backup")
+		d := openDriver(t, s3db.Options{Store: db})
+		sendNumber(t, d, "a whole number", "a", int64(3), false)
+		err := deliver(t.Context(), d, insert(cdc.Record{"id": "b"}, cdc.Record{"price": decimal(t, digits)}))
+		if cdc.FaultOf(err) != cdc.RecordFault || !strings.Contains(err.Error(), "price: has more digits than a number holds") {
+			t.Errorf("%s gives a %s error: %v", digits, cdc.FaultOf(err), err)
+		}
+		if got, err := db.Resource("users").Get(t.Context(), "a"); err != nil || got.Int("price") != 3 {
+			t.Errorf("the number before is %v, %v", got, err)
+		}
+	}
+}
+
+func sendNumber(t *testing.T, d *s3db.Driver, name, id string, number any, nested bool) {
+	t.Helper()
+	if nested {
+		number = map[string]any{"amount": number}
+	}
+	record, err := cdc.Normalize(cdc.Record{"price": number})
+	if err == nil {
+		err = deliver(t.Context(), d, insert(cdc.Record{"id": id}, record))
+	}
+	if err != nil {
+		t.Errorf("%s: %v", name, err)
+	}
+}
+
+// exact reads a number, or the text of one.
+func exact(t *testing.T, v any) cdc.Decimal {
+	t.Helper()
+	text := fmt.Sprint(v)
+	if f, ok := v.(float64); ok {
+		text = strconv.FormatFloat(f, 'f', -1, 64)
+	}
+	return decimal(t, text)
+}
+
+// TestNumbersAsSecrets: a secret is text at rest, whatever its type.
+func TestNumbersAsSecrets(t *testing.T) {
+	dir := t.TempDir()
+	d := openDriver(t, s3db.Options{ConnectionString: fileURL(dir), Passphrase: passphrase})
+	schema := cdc.Schema{Fields: []cdc.Field{{Name: "pin", Type: cdc.TypeInt, Secret: true}}}
+	record := cdc.Record{"id": "a", "pin": int64(987654321)}
+	if err := errors.Join(d.SyncSchema(t.Context(), "users", schema), deliver(t.Context(), d, insert(record.Pick("id"), record))); err != nil {
+		t.Fatal(err)
+	}
+	got, err := openStore(t, fileURL(dir)).Resource("users").Get(t.Context(), "a")
+	if err != nil || got["pin"] != "987654321" {
+		t.Errorf("read back: %v, %v", got, err)
+	}
+	wantNoFileWith(t, dir, "987654321")
 }

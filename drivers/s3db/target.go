@@ -3,26 +3,19 @@ package s3db
 import (
 	"context"
 	"errors"
-	"sync"
 
 	"github.com/s3db-go/replicator/cdc"
 	"github.com/s3db-go/replicator/store"
 )
 
-// target is one resource of the destination, and what is known of its definition.
+// target is one resource of the destination.
 type target struct {
 	db   *store.DB
 	name string
-
-	// mu guards def, and is held while it is changed, so that two batches with new
-	// fields don't undo each other's. Its attributes are replaced, never changed in
-	// place.
-	mu  sync.Mutex
-	def *store.Definition // nil until it is loaded; without a name if there is none
 }
 
 // sync changes the definition as the schema asks.
-func (t *target) sync(ctx context.Context, schema cdc.Schema) error {
+func (t target) sync(ctx context.Context, schema cdc.Schema) error {
 	_, err := t.define(ctx, func(there store.Definition) store.Definition {
 		return withSchema(there, schema)
 	})
@@ -31,7 +24,7 @@ func (t *target) sync(ctx context.Context, schema cdc.Schema) error {
 
 // put writes the record under the id, after making room in the definition for
 // fields that it lacks.
-func (t *target) put(ctx context.Context, id string, record cdc.Record) error {
+func (t target) put(ctx context.Context, id string, record cdc.Record) error {
 	def, err := t.define(ctx, func(there store.Definition) store.Definition {
 		return withValues(there, record)
 	})
@@ -42,7 +35,7 @@ func (t *target) put(ctx context.Context, id string, record cdc.Record) error {
 }
 
 // delete removes the record; one that is not there is as good as removed.
-func (t *target) delete(ctx context.Context, id string) error {
+func (t target) delete(ctx context.Context, id string) error {
 	err := t.db.Resource(t.name).Delete(ctx, id)
 	if errors.Is(err, store.ErrNotFound) || errors.Is(err, store.ErrNoResource) {
 		return nil
@@ -51,23 +44,20 @@ func (t *target) delete(ctx context.Context, id string) error {
 }
 
 // define makes the resource what change makes of its present definition, and gives
-// that. Nothing is written if nothing changes.
-func (t *target) define(ctx context.Context, change func(store.Definition) store.Definition) (store.Definition, error) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.def == nil {
-		there, err := t.db.Resource(t.name).Definition()
-		if err != nil && !errors.Is(err, store.ErrNoResource) {
-			return store.Definition{}, err
-		}
-		t.def = &there
+// that. Nothing is written if nothing changes. If something does, it changes what is
+// stored by then, so that what others added meanwhile stays: another batch, or
+// whoever else works with the destination.
+func (t target) define(ctx context.Context, change func(store.Definition) store.Definition) (store.Definition, error) {
+	there, err := t.db.Resource(t.name).Definition()
+	if err != nil && !errors.Is(err, store.ErrNoResource) {
+		return store.Definition{}, err
 	}
-	def := change(*t.def)
-	if def.Name = t.name; !sameDefinition(def, *t.def) {
-		if _, err := t.db.CreateResource(ctx, def); err != nil {
-			return store.Definition{}, err
-		}
-		t.def = &def
+	def := change(there)
+	if def.Name = t.name; sameDefinition(def, there) {
+		return def, nil
 	}
-	return def, nil
+	if _, err := t.db.ChangeResource(ctx, t.name, change); err != nil {
+		return store.Definition{}, err
+	}
+	return t.db.Resource(t.name).Definition()
 }

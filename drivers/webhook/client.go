@@ -39,18 +39,12 @@ func refuseLinkLocal(_, address string, _ syscall.RawConn) error {
 	if err != nil {
 		return fmt.Errorf("address %s: %w", address, err)
 	}
-	if ip := at.Addr(); ip.IsLinkLocalUnicast() || ip.IsLinkLocalMulticast() {
-		return errors.New("link-local addresses are refused")
+	if linkLocal(at.Addr()) {
+		return errLinkLocal
 	}
 	return nil
 }
 
-// isTimeout tells a destination that took the call and was too slow, where the next
-// attempt may do, from one that could not be reached at all.
-func isTimeout(err error) bool {
-	if op, ok := errors.AsType[*net.OpError](err); ok && op.Op == "dial" {
-		return false
-	}
-	timeout, ok := errors.AsType[net.Error](err)
-	return ok && timeout.Timeout()
-}
+var errLinkLocal = errors.New("link-local addresses are refused")
+
+func linkLocal(ip netip.Addr) bool { return ip.IsLinkLocalUnicast() || ip.IsLinkLocalMulticast() }

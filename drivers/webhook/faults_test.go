@@ -1,8 +1,10 @@
 package webhook_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -17,8 +19,9 @@ import (
 	"github.com/s3db-go/replicator/drivers/webhook"
 )
 
-// rawServer answers every connection by the function, below the level of HTTP.
-func rawServer(t *testing.T, answer func(net.Conn)) string {
+// rawServer answers every connection by the function, below the level of HTTP. The
+// request is what has come when the first byte of its body has.
+func rawServer(t *testing.T, answer func(conn net.Conn, request string)) string {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -32,12 +35,22 @@ func rawServer(t *testing.T, answer func(net.Conn)) string {
 			}
 			go func() {
 				defer conn.Close()
-				conn.Read(make([]byte, 64<<10))
-				answer(conn)
+				answer(conn, readRequest(conn))
 			}()
 		}
 	}()
 	return "http://" + listener.Addr().String()
+}
+
+func readRequest(conn net.Conn) string {
+	var request []byte
+	for b := make([]byte, 64<<10); ; {
+		n, err := conn.Read(b)
+		request = append(request, b[:n]...)
+		if _, body, ok := bytes.Cut(request, []byte("\r\n\r\n")); (ok && len(body) > 0) || err != nil {
+			return string(request)
+		}
+	}
 }
 
 func TestAnswersThatBreakOff(t *testing.T) {
@@ -54,7 +67,7 @@ func TestAnswersThatBreakOff(t *testing.T) {
 		"in an error's body":  {"HTTP/1.1 422 No\r\nContent-Length: 100\r\n\r\nabc", cdc.RecordFault, false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			d := webhook.New(webhook.Options{URL: rawServer(t, func(c net.Conn) { io.WriteString(c, test.answer) })})
+			d := webhook.New(webhook.Options{URL: rawServer(t, func(c net.Conn, _ string) { io.WriteString(c, test.answer) })})
 			defer d.Close()
 			err := apply(t.Context(), d)
 			if (err == nil) != test.ok || (err != nil && cdc.FaultOf(err) != test.want) {
@@ -69,7 +82,7 @@ func TestAnswersThatBreakOff(t *testing.T) {
 func TestSlowAnswers(t *testing.T) {
 	quit := make(chan struct{})
 	t.Cleanup(func() { close(quit) })
-	silent := webhook.New(webhook.Options{URL: rawServer(t, func(net.Conn) { <-quit })})
+	silent := webhook.New(webhook.Options{URL: rawServer(t, func(net.Conn, string) { <-quit })})
 	defer silent.Close()
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
@@ -77,7 +90,7 @@ func TestSlowAnswers(t *testing.T) {
 		t.Errorf("no answer gives a %s error: %v", cdc.FaultOf(err), err)
 	}
 	for status, ok := range map[string]bool{"200 OK": true, "500 No": false} {
-		trickle := webhook.New(webhook.Options{URL: rawServer(t, func(c net.Conn) {
+		trickle := webhook.New(webhook.Options{URL: rawServer(t, func(c net.Conn, _ string) {
 			io.WriteString(c, "HTTP/1.1 "+status+"\r\nContent-Length: 1000000\r\n\r\n")
 			<-quit
 		})})
@@ -218,5 +231,134 @@ func TestQuotedAnswer(t *testing.T) {
 		if err == nil || err.Error() != want {
 			t.Errorf("answer %q gives\n\t%v, want\n\t%s", answer, err, want)
 		}
+	}
+}
+
+// canaries stand in everything that no error may show: the row, the path and the query
+// of the URL, and every credential.
+var canaries = []string{
+	"canaryrow", "canarynested", "canaryline", "2345678", "canarypath", "canaryumlautä", "canaryquery", "canaryuser", "canarypassword",
+	"canarytoken", "canaryheader",
+}
+
+// canaryDrivers are drivers that know all canaries, and the delivery that has them.
+func canaryDrivers(url string) ([]*webhook.Driver, cdc.Delivery) {
+	host := strings.TrimPrefix(url, "http://")
+	headers := map[string]string{"X-Tenant": "canaryheader", "X-Token": "canarytoken"}
+	const path = "/a/canarypath/canaryumlaut%C3%A4"
+	drivers := []*webhook.Driver{
+		webhook.New(webhook.Options{URL: "http://canaryuser:canarypassword@" + host + path + "?key=canary%71uery", Headers: headers}),
+		webhook.New(webhook.Options{URL: "http://" + host + path + "?key=canaryquery", Headers: headers, Auth: webhook.Basic("canaryuser", "canarypassword"), Body: webhook.Bare}),
+	}
+	d := insert
+	d.Record = cdc.Record{"id": "u1", "name": "canaryrow", "at": time.Date(2026, 2, 28, 12, 0, 0, 0, time.UTC), "tiny": 0.000012345678,
+		"more": map[string]any{"canarynested": []any{"one\ncanaryline", "canaryrow <b>"}}}
+	return drivers, d
+}
+
+// mustNotShow fails if the error, or one that it wraps, shows a canary.
+func mustNotShow(t *testing.T, what string, err error) {
+	t.Helper()
+	for ; err != nil; err = errors.Unwrap(err) {
+		for _, canary := range canaries {
+			if strings.Contains(strings.ToLower(err.Error()), canary) {
+				t.Errorf("%s: %s shows in: %v", what, canary, err)
+			}
+		}
+	}
+}
+
+// TestNoEchoIsShown answers with what was sent, at every place of an answer that
+// net/http or the driver may quote.
+func TestNoEchoIsShown(t *testing.T) {
+	var form string
+	url := rawServer(t, func(c net.Conn, request string) {
+		_, data, _ := strings.Cut(request, `"data":`)
+		io.WriteString(c, strings.NewReplacer("ECHO", request, "DATA", data).Replace(form))
+	})
+	drivers, delivery := canaryDrivers(url)
+	for _, d := range drivers {
+		defer d.Close()
+	}
+	for _, form = range []string{
+		"ECHO",
+		"HTTP/1.1 ECHO",
+		"HTTP/1.1 200ECHO\r\n\r\n",
+		"HTTP/9.ECHO",
+		"HTTP/1.1 200 OK\r\nECHO\r\n\r\n",
+		"HTTP/1.1 200 OK\r\nX: ECHO",
+		"HTTP/1.1 200 OK\r\nContent-Length: ECHO\r\n\r\n",
+		"HTTP/1.1 200 OK\r\nTransfer-Encoding: ECHO\r\n\r\n",
+		"HTTP/1.1 500 ECHO\r\n\r\n",
+		"HTTP/1.1 500 No\r\nRetry-After: ECHO\r\n\r\n",
+		"HTTP/1.1 500 No\r\nContent-Type: ECHO\r\n\r\nECHO",
+		"HTTP/1.1 302 No\r\nLocation: ECHO\r\n\r\n",
+		"HTTP/1.1 101 ECHO\r\nUpgrade: ECHO\r\n\r\nECHO",
+		"HTTP/1.1 422 No\r\nContent-Type: text/plain\r\n\r\nECHO",
+		"HTTP/1.1 422 No\r\nContent-Type: text/plain\r\n\r\na canaryumlaut\u00e4, canaryquery, canaryuser",
+		"HTTP/1.1 422 No\r\nContent-Type: text/plain\r\n\r\nDATA",
+		"HTTP/1.1 422 No\r\nContent-Type: text/plain\r\nTransfer-Encoding: chunked\r\n\r\nECHO",
+	} {
+		for _, d := range drivers {
+			err := d.Apply(t.Context(), []cdc.Delivery{delivery})
+			if answer, ok := errors.AsType[*cdc.BatchError](err); ok {
+				err = answer.Errs[0]
+			}
+			if err == nil && !strings.HasPrefix(form, "HTTP/1.1 200 OK") {
+				t.Errorf("%q gives no error", form)
+			}
+			mustNotShow(t, form, err)
+		}
+	}
+}
+
+// FuzzEcho makes answers of any bytes around what was sent.
+func FuzzEcho(f *testing.F) {
+	f.Add("HTTP/1.1 2", "00 OK\r\n\r\n")
+	f.Add("HTTP/1.1 422 No\r\nContent-Type: application/json\r\n\r\n{\"error\":\"", "\"}")
+	f.Add("HTTP/1.1 200 OK\r\nContent-Length: ", "\r\n\r\n")
+	f.Fuzz(func(t *testing.T, before, after string) {
+		url := rawServer(t, func(c net.Conn, request string) { io.WriteString(c, before+request+after) })
+		drivers, delivery := canaryDrivers(url)
+		for _, d := range drivers {
+			defer d.Close()
+			err := d.Apply(t.Context(), []cdc.Delivery{delivery})
+			if answer, ok := errors.AsType[*cdc.BatchError](err); ok {
+				err = answer.Errs[0]
+			}
+			mustNotShow(t, "answer", err)
+		}
+	})
+}
+
+// TestCausesAreNamed: what an operator needs is still told.
+func TestCausesAreNamed(t *testing.T) {
+	broken := rawServer(t, func(c net.Conn, _ string) { io.WriteString(c, "HTTP/1.1 2") })
+	reset := rawServer(t, func(c net.Conn, _ string) { c.(*net.TCPConn).SetLinger(0) })
+	plain := httptest.NewServer(http.NotFoundHandler())
+	defer plain.Close()
+	trusted := httptest.NewTLSServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	defer trusted.Close()
+	elsewhere := trusted.Client()
+	elsewhere.Transport.(*http.Transport).TLSClientConfig.ServerName = "elsewhere.invalid"
+	silent := rawServer(t, func(net.Conn, string) { <-t.Context().Done() })
+	for _, test := range []struct {
+		opts webhook.Options
+		want string
+	}{
+		{webhook.Options{URL: broken}, "the answer can't be read as HTTP, or broke off"},
+		{webhook.Options{URL: rawServer(t, func(net.Conn, string) {})}, "the connection ended before an answer"},
+		{webhook.Options{URL: reset}, "connection reset by peer"},
+		{webhook.Options{URL: "http://host.invalid"}, "dial tcp: lookup host.invalid"},
+		{webhook.Options{URL: strings.Replace(plain.URL, "http:", "https:", 1)}, "the server does not speak TLS"},
+		{webhook.Options{URL: trusted.URL}, "the certificate is signed by an unknown authority"},
+		{webhook.Options{URL: trusted.URL, Client: elsewhere}, "the certificate is for another host"},
+		{webhook.Options{URL: silent, Client: &http.Client{Timeout: 20 * time.Millisecond}}, "no answer in time"},
+	} {
+		d := webhook.New(test.opts)
+		if err := apply(t.Context(), d); err == nil || !strings.Contains(err.Error(), test.want) {
+			t.Errorf("error is %v, want %q", err, test.want)
+		}
+		d.Close()
 	}
 }

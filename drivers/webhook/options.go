@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"slices"
 	"strings"
@@ -33,7 +34,7 @@ type Options struct {
 	SigningSecrets []string
 	// Sign is called last with the finished request and its body, for schemes of
 	// your own. Its error fails the attempt, and may be marked by the functions of
-	// package cdc.
+	// package cdc. It is shown as it is, so it must quote neither of the two.
 	Sign func(req *http.Request, body []byte) error
 	// Body is the shape of the request's body. Default [Envelope].
 	Body Body
@@ -75,7 +76,7 @@ func Bearer(token string) Auth {
 // Basic is HTTP basic authentication.
 func Basic(username, password string) Auth {
 	text := base64.StdEncoding.EncodeToString([]byte(username + ":" + password))
-	return Auth{"Authorization", "Basic " + text, password, missing("username", username)}
+	return Auth{"Authorization", "Basic " + text, username + ":" + password, missing("username", username)}
 }
 
 // APIKey is a key in a header of the given name, such as X-Api-Key.
@@ -147,6 +148,9 @@ func (d *Driver) parseURL() error {
 	if (u.Scheme != "http" && u.Scheme != "https") || u.Hostname() == "" {
 		return errors.New("webhook: URL must be http://host/… or https://host/…")
 	}
+	if ip, err := netip.ParseAddr(u.Hostname()); err == nil && linkLocal(ip) && d.opts.Client == nil {
+		return fmt.Errorf("webhook: URL: %w", errLinkLocal)
+	}
 	if u.User != nil {
 		if d.auth != (Auth{}) {
 			return errors.New("webhook: URL has a user, and Auth is set too; only one can be sent")
@@ -165,7 +169,7 @@ func (d *Driver) parseSecrets() error {
 		text, ok := strings.CutPrefix(secret, secretPrefix)
 		key, err := base64.StdEncoding.DecodeString(text)
 		if !ok || err != nil || len(key) == 0 {
-			errs = append(errs, fmt.Errorf("webhook: SigningSecrets[%d] is not %q and base64", i, secretPrefix))
+			errs = append(errs, fmt.Errorf("webhook: SigningSecrets[%d] is not %q and base64 of random bytes, as openssl rand -base64 24 gives", i, secretPrefix))
 			continue
 		}
 		d.keys = append(d.keys, key)

@@ -1,8 +1,8 @@
 package webhook
 
 import (
+	"bytes"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"maps"
 	"mime"
@@ -12,6 +12,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/s3db-go/replicator/cdc"
+	"github.com/s3db-go/replicator/internal/envelope"
 )
 
 // maxQuote is as much of an answer as an error shows, in characters: a sentence or
@@ -90,21 +91,28 @@ type hidden struct {
 
 // hidden gathers what must stay hidden of a delivery and of the options.
 func (d *Driver) hidden(delivery cdc.Delivery) hidden {
-	var texts []string
+	texts := d.credentials()
 	for _, r := range []cdc.Record{delivery.Key, delivery.OldKey, delivery.Record, delivery.Before} {
-		for _, v := range r {
-			// As the body shows it: dates, bytes and numbers are texts there.
-			if b, err := json.Marshal(v); err == nil {
-				var shown any
-				decoder := json.NewDecoder(strings.NewReader(string(b)))
-				decoder.UseNumber()
-				if decoder.Decode(&shown) == nil {
-					texts = append(texts, leaves(shown)...)
-				}
+		// As the body shows it: dates, bytes and numbers are texts there.
+		body, err := envelope.Bare(cdc.Delivery{Change: cdc.Change{Op: cdc.Inserted}, Record: r})
+		if err != nil {
+			continue // it could not be sent either
+		}
+		var shown map[string]any
+		decoder := json.NewDecoder(bytes.NewReader(body))
+		decoder.UseNumber()
+		if decoder.Decode(&shown) == nil {
+			for _, v := range shown { // the names of fields may be shown
+				texts = append(texts, leaves(v)...)
 			}
 		}
 	}
-	texts = append(texts, d.credentials()...)
+	// And with the escapes of JSON, which an echo of the body has.
+	for _, text := range texts {
+		if escaped, err := json.Marshal(text); err == nil {
+			texts = append(texts, string(escaped))
+		}
+	}
 	h := hidden{words: make(map[string]bool), text: strings.ToLower(strings.Join(texts, "\x00"))}
 	for word := range strings.FieldsFuncSeq(h.text, notInWord) {
 		h.words[word] = true
@@ -170,25 +178,15 @@ func (h hidden) shows(word string) bool {
 func inWord(r rune) bool    { return unicode.IsLetter(r) || unicode.IsDigit(r) }
 func notInWord(r rune) bool { return !inWord(r) }
 
-// credentials are all texts of the options that give access.
+// credentials are all texts of the options that give access. The URL's are there as
+// they are written, and as a server reads them.
 func (d *Driver) credentials() []string {
-	out := []string{d.auth.value, d.auth.secret, d.opts.URL}
+	out := []string{d.auth.value, d.auth.secret, d.opts.URL, d.endpoint.Path}
+	for name, values := range d.endpoint.Query() {
+		out = append(append(out, name), values...)
+	}
 	for _, v := range d.opts.Headers {
 		out = append(out, v)
 	}
 	return append(out, d.opts.SigningSecrets...)
-}
-
-// redacted gives err, or its text without the credentials if it quotes one.
-func (d *Driver) redacted(err error) error {
-	text := err.Error()
-	for _, secret := range d.credentials() {
-		if len(secret) > 3 { // a shorter one stands in any text
-			text = strings.ReplaceAll(text, secret, "…")
-		}
-	}
-	if text == err.Error() {
-		return err
-	}
-	return errors.New(text)
 }

@@ -1,10 +1,45 @@
 // Package webhook delivers changes to an HTTP endpoint: every change as it
 // happened, one request each, in the order of its record.
 //
-// A 2xx answer means delivered. A request that timed out may have arrived, so the
-// receiver sees some changes twice; they carry the same webhook-id header, the id
-// of the change, by which it can tell. With [Options.SigningSecrets] requests are
-// signed after the Standard Webhooks specification (standardwebhooks.com).
+// # The request
+//
+// With [Envelope] the body is
+//
+//	{
+//	  "id": "0192f0c1-…",           the change's id, the same at every repeat
+//	  "resource": "orders",         the target's name
+//	  "recordId": "o-17",
+//	  "action": "insert",           insert, update, delete
+//	  "operation": "inserted",      inserted, updated, deleted
+//	  "version": "115012345678901", grows with every change; text, since JavaScript would round it
+//	  "timestamp": "2026-01-31T12:00:00.000Z",
+//	  "source": "replicator",
+//	  "data": {…},                  the record as routed; of a delete its last state
+//	  "before": {…}                 of an update only: the state before, null if not known
+//	}
+//
+// With [Bare] it is data alone. The header replicator-operation says inserted,
+// updated or deleted in either case: without it a bare delete would look like an
+// update.
+//
+// A request that timed out may have arrived, so the receiver sees some changes twice,
+// after a crash at most those of the last second. They carry the same webhook-id
+// header, the id of the change, by which it can tell. With [Options.SigningSecrets]
+// requests are signed after the Standard Webhooks specification: webhook-signature
+// holds "v1," and the base64 of HMAC-SHA256 over webhook-id + "." + webhook-timestamp +
+// "." + body, once for each secret; the key is what follows "whsec_", decoded from
+// base64.
+//
+// # The answer
+//
+//	2xx                                   delivered
+//	400, 413, 415, 422                    this record is refused: given up at once
+//	401, 403, 404, 405, 410, 429, 3xx,    the endpoint is unavailable: its deliveries wait,
+//	  502, 503, 504, no connection          without spending an attempt, and it is asked again
+//	408, 425, 500, others, a timeout      tried again; counts against the record if others
+//	                                        get through
+//
+// Retry-After is honoured, up to five minutes.
 //
 // The driver follows no redirects and refuses to connect to link-local addresses,
 // where the metadata services of clouds hand out credentials. Private addresses
@@ -108,7 +143,12 @@ func (d *Driver) send(ctx context.Context, delivery cdc.Delivery) error {
 	}
 	res, err := d.client.Do(req)
 	if err != nil {
-		return d.failure(ctx, err)
+		late := ctx.Err() != nil || isTimeout(err)
+		err = fmt.Errorf("webhook: %s %s: %w", d.opts.Method, d.endpoint.Host, cause(err))
+		if late {
+			return err
+		}
+		return cdc.Unavailable(err)
 	}
 	defer res.Body.Close()
 	late := time.AfterFunc(maxAnswerTime, cancel)
@@ -141,6 +181,7 @@ func (d *Driver) request(ctx context.Context, delivery cdc.Delivery, body []byte
 	}
 	req.Header.Set("Content-Type", "application/json")
 	req.Header.Set("User-Agent", "replicator-webhook")
+	req.Header.Set("Replicator-Operation", delivery.Op.String())
 	for name, value := range d.opts.Headers {
 		req.Header.Set(name, value)
 	}
@@ -166,19 +207,6 @@ func (d *Driver) Close() error {
 		d.client.CloseIdleConnections()
 	}
 	return nil
-}
-
-// failure tells why there was no answer, without the URL that net/http puts in
-// front, since paths and queries of webhooks hold credentials too.
-func (d *Driver) failure(ctx context.Context, err error) error {
-	if e, ok := errors.AsType[*url.Error](err); ok {
-		err = e.Err
-	}
-	err = fmt.Errorf("webhook: %s %s: %w", d.opts.Method, d.endpoint.Host, d.redacted(err))
-	if ctx.Err() != nil || isTimeout(err) {
-		return err
-	}
-	return cdc.Unavailable(err)
 }
 
 // judge says whose fault a status is, and keeps the pause that the endpoint asked

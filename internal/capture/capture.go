@@ -11,23 +11,18 @@ package capture
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
 
 	"github.com/s3db-go/replicator/cdc"
-	"github.com/s3db-go/replicator/internal/backoff"
 	"github.com/s3db-go/replicator/internal/journal"
+	"github.com/s3db-go/replicator/internal/panics"
 )
-
-// readAgain paces the reading of a record in doubt while its store can't be read.
-// Quick at first, since most doubts are a reset connection; then slow enough not to
-// burden a store that is coming back.
-var readAgain = backoff.Policy{Base: 100 * time.Millisecond, Cap: 5 * time.Second}
 
 // Options are what a Recorder works with. All fields are required.
 type Options struct {
@@ -40,31 +35,27 @@ type Options struct {
 
 // Recorder implements cdc.Recorder on a journal. Safe for concurrent use.
 type Recorder struct {
-	opts   Options
-	reader cdc.Reader // nil if the source can't read back
+	opts      Options
+	reader    cdc.Reader    // nil if the source can't read back
+	describer cdc.Describer // nil if it has no schemas
 
 	ctx    context.Context // ends background resolution
 	cancel context.CancelFunc
 	wg     sync.WaitGroup
 
-	mu      sync.Mutex // guards what follows
-	doubts  map[cdc.Key]*doubt
-	settled chan struct{} // closed and replaced whenever a doubt ends
-}
+	doubtful atomic.Int64 // len(open), for a look without the lock
 
-// doubt is an announcement whose end is not known.
-type doubt struct {
-	journal.Announced
-	cause error // what the source said, nil after a crash
-	// ended is guarded by the record's lock, like everything that ends an
-	// announcement.
-	ended bool
+	mu       sync.Mutex // guards what follows
+	open     map[cdc.Key]*doubt
+	settled  chan struct{} // closed and replaced whenever a doubt ends
+	watching bool          // a goroutine looks after the doubts
 }
 
 // New makes a Recorder. It starts nothing; the first doubt does.
 func New(opts Options) *Recorder {
-	r := &Recorder{opts: opts, doubts: map[cdc.Key]*doubt{}, settled: make(chan struct{})}
+	r := &Recorder{opts: opts, open: map[cdc.Key]*doubt{}, settled: make(chan struct{})}
 	r.reader, _ = opts.Source.(cdc.Reader)
+	r.describer, _ = opts.Source.(cdc.Describer)
 	r.ctx, r.cancel = context.WithCancel(context.Background())
 	return r
 }
@@ -122,15 +113,15 @@ func (r *Recorder) look(ctx context.Context, a journal.Announced, believe bool) 
 // resolve does the work of look, and gives the state that it saw. The caller holds
 // the record's lock.
 func (r *Recorder) resolve(ctx context.Context, a journal.Announced, believe bool) (present cdc.Record, sure bool, err error) {
-	present, exists, err := r.reader.Read(ctx, a.Change.Resource, a.Change.RecordID)
+	present, version, err := r.read(ctx, a.Change)
 	if err != nil {
 		return nil, false, fmt.Errorf("reading %s, which is in doubt: %w", a.Change.RecordKey(), err)
 	}
-	if !exists {
-		present = nil
-	}
 	switch end, as := Judge(a.Change, present); end {
 	case Applied:
+		if as != nil {
+			as.SchemaVersion = version
+		}
 		r.opts.Journal.Commit(a.Ticket, a.Index, as)
 	case NotApplied:
 		if !believe {
@@ -141,8 +132,55 @@ func (r *Recorder) resolve(ctx context.Context, a journal.Announced, believe boo
 	return present, true, nil
 }
 
-// Wants implements cdc.Recorder.
-func (r *Recorder) Wants(resource string, op cdc.Op) bool { return r.opts.Wants(resource, op) }
+// read gives the record's present state, nil if there is none, and the version of the
+// schema that it follows.
+func (r *Recorder) read(ctx context.Context, c cdc.Change) (present cdc.Record, version int, err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = panics.Error("the source", v)
+		}
+	}()
+	for {
+		before, err := r.schemaVersion(ctx, c)
+		if err != nil {
+			return nil, 0, err
+		}
+		present, exists, err := r.reader.Read(ctx, c.Resource, c.RecordID)
+		if err != nil {
+			return nil, 0, err
+		}
+		after, err := r.schemaVersion(ctx, c)
+		switch {
+		case err != nil:
+			return nil, 0, err
+		case before != after:
+			continue // it may have been read under either
+		case !exists:
+			return nil, after, nil
+		}
+		return present, after, nil
+	}
+}
+
+// schemaVersion gives the version of the schema that the resource has now, that of the
+// change if the source has none.
+func (r *Recorder) schemaVersion(ctx context.Context, c cdc.Change) (int, error) {
+	if r.describer == nil {
+		return c.SchemaVersion, nil
+	}
+	schema, ok, err := r.describer.Describe(ctx, c.Resource)
+	if err != nil || !ok {
+		return c.SchemaVersion, err
+	}
+	return schema.Version, nil
+}
+
+// Wants implements cdc.Recorder. While the end of any write of the resource is not
+// known it wants everything of it: a write that it does not see could not wait for that
+// end, and would change what is to be found out.
+func (r *Recorder) Wants(resource string, op cdc.Op) bool {
+	return r.opts.Wants(resource, op) || r.doubtful.Load() > 0 && r.doubts(resource)
+}
 
 // Begin implements cdc.Recorder.
 func (r *Recorder) Begin(ctx context.Context, changes ...cdc.Change) ([]cdc.Pending, error) {
@@ -211,30 +249,6 @@ func (r *Recorder) prepare(changes []cdc.Change) (wanted []cdc.Change, at []int,
 	return wanted, at, nil
 }
 
-// InDoubt gives the number of records whose last write is in doubt.
-func (r *Recorder) InDoubt() int {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return len(r.doubts)
-}
-
-// Settle waits until no record is in doubt, or ctx ends.
-func (r *Recorder) Settle(ctx context.Context) error {
-	for {
-		r.mu.Lock()
-		n, settled := len(r.doubts), r.settled
-		r.mu.Unlock()
-		if n == 0 {
-			return nil
-		}
-		select {
-		case <-settled:
-		case <-ctx.Done():
-			return fmt.Errorf("%d records are in doubt: %w", n, context.Cause(ctx))
-		}
-	}
-}
-
 // Stop ends the resolution of doubts, in the background and in writes that wait for
 // it, so that the source can be unhooked. What is in doubt stays open in the journal,
 // for the next Recover. Idempotent.
@@ -243,116 +257,4 @@ func (r *Recorder) Stop() {
 	r.cancel()
 	r.mu.Unlock()
 	r.wg.Wait()
-}
-
-// clear resolves the doubt of the record that is about to change, if there is one.
-// The caller holds the record's lock. While the store can't be read it waits, since
-// going on would lose the order.
-func (r *Recorder) clear(ctx context.Context, next *cdc.Change) error {
-	r.mu.Lock()
-	d := r.doubts[next.RecordKey()]
-	r.mu.Unlock()
-	if d == nil {
-		return nil
-	}
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	defer context.AfterFunc(r.ctx, func() { cancel(cdc.ErrStopped) })()
-	var present cdc.Record
-	err := r.insist(ctx, d, func(believe bool) (sure bool, err error) {
-		present, sure, err = r.resolve(ctx, d.Announced, believe)
-		return sure, err
-	})
-	if err != nil {
-		return err
-	}
-	// The source read the record before it came here. If the doubtful write was
-	// applied in between, what it is about to write is made of an old state.
-	if before, known := stateBefore(next); known && !present.Equal(before) {
-		return cdc.ErrStale
-	}
-	return nil
-}
-
-// insist looks until the doubt is resolved or ctx ends. A look that shows the old
-// state is repeated after the source's SecondLook, and only then believed.
-func (r *Recorder) insist(ctx context.Context, d *doubt, look func(believe bool) (bool, error)) error {
-	believe := r.reader.SecondLook() == 0
-	for attempt := 1; ; attempt++ {
-		sure, err := look(believe)
-		if sure {
-			r.end(d)
-			return nil
-		}
-		wait := readAgain.Ceiling(attempt)
-		if err == nil {
-			wait, believe = r.reader.SecondLook(), true
-		}
-		if stop := pause(ctx, wait); stop != nil {
-			return errors.Join(err, stop)
-		}
-	}
-}
-
-// enter notes a doubt and starts its resolution. The caller holds the record's lock.
-func (r *Recorder) enter(a journal.Announced, cause error) {
-	if r.reader == nil {
-		// It can't be looked at. A change that may have been applied is delivered:
-		// at least once, rather than perhaps never.
-		r.opts.Journal.Commit(a.Ticket, a.Index, nil)
-		return
-	}
-	d := &doubt{Announced: a, cause: cause}
-	key := a.Change.RecordKey()
-	r.mu.Lock()
-	r.doubts[key] = d
-	// Under mu, so that Stop either sees this goroutine or it is not started.
-	if r.ctx.Err() == nil {
-		r.wg.Go(func() { r.background(d) })
-	}
-	r.mu.Unlock()
-	r.opts.Logger.Warn("a write ended in doubt, the record will be read", "resource", key.Resource, "record", key.RecordID, "cause", cause)
-}
-
-// background resolves a doubt whose record nobody writes again.
-func (r *Recorder) background(d *doubt) {
-	_ = r.insist(r.ctx, d, func(believe bool) (sure bool, err error) {
-		r.reader.WithLock(d.Change.Resource, d.Change.RecordID, func() {
-			if d.ended { // the record's next write was quicker
-				sure = true
-				return
-			}
-			if _, sure, err = r.resolve(r.ctx, d.Announced, believe); sure {
-				r.end(d)
-			}
-		})
-		return sure, err
-	})
-}
-
-// end takes the doubt off the list. The caller holds the record's lock, or the doubt
-// has ended already.
-func (r *Recorder) end(d *doubt) {
-	key := d.Change.RecordKey()
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.doubts[key] != d {
-		return
-	}
-	d.ended = true
-	delete(r.doubts, key)
-	close(r.settled)
-	r.settled = make(chan struct{})
-}
-
-// pause waits for d, or until ctx ends.
-func pause(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
 }

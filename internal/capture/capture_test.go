@@ -6,8 +6,10 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"runtime"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -43,6 +45,8 @@ type model struct {
 	second time.Duration
 	locks  keylock.Set
 	late   sync.WaitGroup
+	asked  atomic.Int64 // calls of Read
+	boom   atomic.Bool  // Read panics
 
 	mu      sync.Mutex // guards what follows
 	rows    map[cdc.Key]cdc.Record
@@ -61,6 +65,10 @@ func (m *model) WithLock(resource, recordID string, fn func()) {
 	m.locks.With(cdc.Key{Resource: resource, RecordID: recordID}, fn)
 }
 func (m *model) Read(_ context.Context, resource, recordID string) (cdc.Record, bool, error) {
+	m.asked.Add(1)
+	if m.boom.Load() {
+		panic("nil pool")
+	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	r, ok := m.rows[cdc.Key{Resource: resource, RecordID: recordID}]
@@ -97,7 +105,9 @@ func (m *model) write(ctx context.Context, rec cdc.Recorder, fsys *faultfs.FS, o
 		return err
 	}
 	defer release()
-	present, _, _ := m.Read(ctx, "r", id)
+	m.mu.Lock()
+	present := m.rows[c.RecordKey()]
+	m.mu.Unlock()
 	switch op {
 	case cdc.Inserted:
 		c.Data = cdc.Record{"v": int64(value)}
@@ -526,4 +536,142 @@ func TestForeignWriter(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestUnwantedWriteOfADoubtfulRecord: a write that no route wants must not pass by a
+// record in doubt, or what is to be found out is no longer there.
+func TestUnwantedWriteOfADoubtfulRecord(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newModel(0)
+		p := start(t, m, faultfs.New())
+		defer p.stop(t)
+		rec := capture.New(capture.Options{
+			Journal: p.journal, Source: m, Now: time.Now, Logger: slog.New(slog.DiscardHandler),
+			Wants: func(_ string, op cdc.Op) bool { return op == cdc.Inserted },
+		})
+		defer rec.Stop()
+		if rec.Wants("r", cdc.Deleted) {
+			t.Error("deletes are wanted, and no route wants them")
+		}
+		m.fail(errors.New("no route to the store"))
+		if err := m.write(t.Context(), rec, p.fsys, cdc.Inserted, "x", 1, lostAnswer); err != nil {
+			t.Fatal(err)
+		}
+		if !rec.Wants("r", cdc.Deleted) || rec.Wants("other", cdc.Deleted) {
+			t.Error("while a record is in doubt, every write of its resource is to be seen, and of no other")
+		}
+		m.fail(nil)
+		if err := m.write(t.Context(), rec, p.fsys, cdc.Deleted, "x", 2, applied); err != nil {
+			t.Fatal(err)
+		}
+		got := p.committed(t)[cdc.Key{Resource: "r", RecordID: "x"}]
+		if len(got) != 1 || got[0].Op != cdc.Inserted {
+			t.Errorf("the journal holds %v, want the insert", got)
+		}
+		if rec.Wants("r", cdc.Deleted) {
+			t.Error("with the doubt ended, deletes are wanted still")
+		}
+	})
+}
+
+// TestManyDoubts: however many records are in doubt, one goroutine asks for them.
+func TestManyDoubts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newModel(0)
+		p := start(t, m, faultfs.New())
+		defer p.stop(t)
+		m.fail(errors.New("no route to the store"))
+		before := runtime.NumGoroutine()
+		const many = 2000
+		for i := range many {
+			if err := m.write(t.Context(), p.recorder, p.fsys, cdc.Inserted, fmt.Sprint(i), i, lostAnswer); err != nil {
+				t.Fatal(err)
+			}
+		}
+		synctest.Wait()
+		if n := runtime.NumGoroutine() - before; n > 2 {
+			t.Errorf("%d goroutines for %d records in doubt", n, many)
+		}
+		m.asked.Store(0)
+		time.Sleep(time.Minute) // virtual
+		if n := m.asked.Load(); n > 60 {
+			t.Errorf("a store that can't be read was asked %d times in a minute", n)
+		}
+		m.fail(nil)
+		if err := p.recorder.Settle(t.Context()); err != nil {
+			t.Error(err)
+		}
+		if last := p.journal.Last(); last != many {
+			t.Errorf("%d changes in the journal, want %d", last, many)
+		}
+	})
+}
+
+// TestPanickingStore: a panic of the store while it is asked is an error of asking.
+func TestPanickingStore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newModel(0)
+		p := start(t, m, faultfs.New())
+		defer p.stop(t)
+		m.boom.Store(true)
+		if err := m.write(t.Context(), p.recorder, p.fsys, cdc.Inserted, "x", 1, lostAnswer); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Minute) // virtual
+		if p.recorder.InDoubt() != 1 {
+			t.Error("the doubt ended without an answer")
+		}
+		m.boom.Store(false)
+		if err := p.recorder.Settle(t.Context()); err != nil {
+			t.Error(err)
+		}
+		m.compare(t, p)
+	})
+}
+
+// described is a model store with schemas.
+type described struct {
+	*model
+	version atomic.Int64
+}
+
+func (d *described) Describe(context.Context, string) (cdc.Schema, bool, error) {
+	return cdc.Schema{Version: int(d.version.Load())}, true, nil
+}
+
+// TestResolvedUnderANewerSchema: what is found in place of an announced change was
+// written under the schema of then, which tells its secrets.
+func TestResolvedUnderANewerSchema(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := &described{model: newModel(0)}
+		m.version.Store(1)
+		p := start(t, m.model, faultfs.New())
+		defer p.stop(t)
+		rec := capture.New(capture.Options{
+			Journal: p.journal, Source: m, Now: time.Now, Logger: slog.New(slog.DiscardHandler), Wants: func(string, cdc.Op) bool { return true },
+		})
+		defer rec.Stop()
+		m.fail(errors.New("no route to the store"))
+		if err := m.write(t.Context(), rec, p.fsys, cdc.Inserted, "x", 1, lostRequest); err != nil {
+			t.Fatal(err)
+		}
+		m.version.Store(2)
+		m.mu.Lock()
+		m.rows[cdc.Key{Resource: "r", RecordID: "x"}] = cdc.Record{"v": int64(5)}
+		m.unread = nil
+		m.mu.Unlock()
+		if err := rec.Settle(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		r, err := p.journal.Read(0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer r.Close()
+		<-r.More()
+		entries, err := r.Next(1 << 20)
+		if err != nil || len(entries) != 1 || entries[0].Change.SchemaVersion != 2 {
+			t.Errorf("committed %v, %v; want it under version 2", entries, err)
+		}
+	})
 }

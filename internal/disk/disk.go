@@ -43,6 +43,9 @@ type FS interface {
 	// Lock takes a file, made if it is missing, for this process alone and until the
 	// result is closed or the process ends. [ErrLocked] if it is taken.
 	Lock(name string) (io.Closer, error)
+	// Free is how many bytes may still be written; errors.ErrUnsupported where the
+	// system does not tell.
+	Free() (int64, error)
 	// Close gives back what the FS holds itself; files and locks stay open.
 	Close() error
 }

@@ -79,6 +79,7 @@ func (o *osFS) Mkdir(name string, perm fs.FileMode) error { return o.root.Mkdir(
 func (o *osFS) Rename(from, to string) error              { return o.root.Rename(from, to) }
 func (o *osFS) Remove(name string) error                  { return o.root.Remove(name) }
 func (o *osFS) SyncDir(name string) error                 { return syncDir(o.root.Open(name)) }
+func (o *osFS) Free() (int64, error)                      { return free(o.root.Name()) }
 func (o *osFS) Close() error                              { return o.root.Close() }
 
 func (o *osFS) Lock(name string) (io.Closer, error) {

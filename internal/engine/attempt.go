@@ -15,42 +15,61 @@ type Attempt struct {
 	Target     string
 	Deliveries []cdc.Delivery
 
-	items    []*item
-	target   *target
-	bytes    int
-	started  time.Time
-	accepted uint64 // what the destination had accepted when it started
-	probe    bool
+	items     []*item
+	target    *target
+	bytes     int
+	started   time.Time
+	accepted  uint64 // what the destination had accepted when it started
+	probe     bool
+	bisection *bisection // that it is a half of, else nil
 }
 
-// form takes the next batch of a target: one item per lane, or a lane's items in
-// order where the target keeps the order.
+// form takes the next batch of a target: one run per lane, or a lane's runs in order
+// where the target keeps the order. It gives nil if all that was ready has to be read
+// again first.
 func (c *Core) form(t *target, probe bool) *Attempt {
 	a := c.newAttempt(t, probe)
-	most := t.limits.Items
+	most := min(t.limits.Items, c.bucket.most(c.now))
 	if probe {
 		most = 1 // one delivery is enough to learn whether the destination is back
 	}
-	for len(a.items) < most && t.ready.len() > 0 && a.takes(t.ready.front()) {
-		it := t.ready.pop()
-		a.add(it)
+	for len(a.items) < most && t.ready.len() > 0 {
+		it := t.ready.front()
+		n, parts, complete := c.complete(it.lane, 0)
+		if !complete {
+			t.ready.pop()
+			c.want(it)
+			continue
+		}
+		if !a.takes(it, parts) {
+			break
+		}
+		t.ready.pop()
+		a.add(it, n, parts)
 		if it.alone {
 			break
 		}
-		for i := 1; t.limits.Ordered && it.old == nil && i < it.lane.queue.len() && len(a.items) < most; i++ {
+		for i := n; t.limits.Ordered && it.old == nil && i < it.lane.queue.len() && len(a.items) < most; i += n {
 			next := it.lane.queue.at(i)
-			if !next.follows() || !a.takes(next) {
+			if !next.follows() || c.isHeld(next) {
 				break
 			}
-			a.add(next)
+			if n, parts, complete = c.complete(it.lane, i); !complete || !a.takes(next, parts) {
+				break
+			}
+			a.add(next, n, parts)
 		}
 	}
+	if len(a.items) == 0 {
+		c.recycle(a)
+		return nil
+	}
+	c.attempts++
 	return a
 }
 
 func (c *Core) newAttempt(t *target, probe bool) *Attempt {
 	a := take(&c.freeAttempts)
-	c.attempts++
 	*a = Attempt{
 		Target: t.name, target: t, started: c.now, accepted: c.accepted, probe: probe,
 		Deliveries: a.Deliveries[:0], items: a.items[:0],
@@ -59,8 +78,15 @@ func (c *Core) newAttempt(t *target, probe bool) *Attempt {
 }
 
 // takes reports whether there is room in the batch for one more.
-func (a *Attempt) takes(it *item) bool {
-	return len(a.items) == 0 || !it.alone && a.bytes+it.bytes <= a.target.limits.Bytes
+func (a *Attempt) takes(it *item, parts []*item) bool {
+	return len(a.items) == 0 || !it.alone && a.bytes+size(parts) <= a.target.limits.Bytes
+}
+
+func size(parts []*item) (bytes int) {
+	for _, p := range parts {
+		bytes += p.entry.bytes
+	}
+	return bytes
 }
 
 // follows reports whether the item may go behind its predecessor in one batch.
@@ -68,11 +94,21 @@ func (it *item) follows() bool {
 	return it.old == nil && !it.busy && !it.parked && !it.refused()
 }
 
-func (a *Attempt) add(it *item) {
-	it.busy = true
+func (a *Attempt) add(it *item, n int, parts []*item) {
+	it.hold(n, parts)
+	a.put(it)
+}
+
+// put takes in an item that knows for which it speaks.
+func (a *Attempt) put(it *item) {
+	parts := it.parts
+	if parts == nil {
+		parts = []*item{it.tip}
+	}
+	it.attempt = a
 	a.items = append(a.items, it)
-	a.Deliveries = append(a.Deliveries, it.delivery)
-	a.bytes += it.bytes
+	a.Deliveries = append(a.Deliveries, spoken(parts))
+	a.bytes += size(parts)
 }
 
 // judgement is a failed item on which the core has not decided yet.
@@ -109,10 +145,13 @@ func (c *Core) finish(e Finished) {
 		c.reach()
 	}
 	open := c.judgements[:0]
+	var bad []*item
+	passed := true
 	for i, it := range a.items {
+		it.attempt = nil
 		err := c.answers[i]
 		if err == errBehind {
-			it.busy = false
+			it.free()
 			continue
 		}
 		it.calls++
@@ -121,11 +160,25 @@ func (c *Core) finish(e Finished) {
 			c.end(it, Replicated)
 			continue
 		}
-		if j := (judgement{it, err, whole && len(a.items) > 1}); !c.judge(a, j) {
+		passed = false
+		j := judgement{it, err, whole && len(a.items) > 1}
+		switch c.judge(a, j) {
+		case suspected:
+			c.tell(j)
+			bad = append(bad, it)
+		case excused:
+			// Once more in a crowd, and it could not be told from the others again.
+			it.alone = it.alone || a.bisection != nil && !j.batch
 			open = append(open, j)
 		}
 	}
 	c.judgements = open
+	switch {
+	case a.bisection != nil:
+		c.narrow(a.bisection, bad, passed)
+	case len(bad) > 0:
+		c.bisect(a.target, bad, cdc.FaultOf(e.Err))
+	}
 	switch {
 	case len(open) == 0:
 		if a.probe && accepted == 0 {
@@ -148,6 +201,9 @@ func (c *Core) alone() bool {
 		return false
 	}
 	for _, t := range c.targets {
+		if t.halves.len() > 0 {
+			return false
+		}
 		for i := range t.ready.len() {
 			if it := t.ready.at(i); it.calls == 0 || it.mark < c.accepted {
 				return false
@@ -179,41 +235,46 @@ func answers(buf []error, err error, n int) (errs []error, whole bool) {
 	return buf, true
 }
 
-// judge decides about a failed item, if it is the item's fault. If it is the
-// destination's it gives false.
+// ruling is what judge says of a failed item.
+type ruling uint8
+
+const (
+	decided   ruling = iota // and done
+	suspected               // it, or another of its batch, is at fault
+	excused                 // the destination is
+)
+
+// judge decides about a failed item, if it is the item's own fault.
 //
 // An attempt is charged only if the destination accepted something else since the
 // item's last one, so that there is reason to think that the item is at fault. For
 // the first attempt that is since it was queued. When the driver itself says that
 // the destination is unavailable, a success of before the attempt began proves
 // nothing: else the first moment of every outage would cost an attempt.
-func (c *Core) judge(a *Attempt, j judgement) (done bool) {
+func (c *Core) judge(a *Attempt, j judgement) ruling {
 	it, fault := j.item, cdc.FaultOf(j.err)
 	since := it.mark
 	it.mark = c.accepted
+	if j.batch && (fault == cdc.RecordFault || a.bisection != nil && fault == a.bisection.fault) {
+		return suspected // one bad item spoils a batch in many a protocol
+	}
 	if fault == cdc.RecordFault {
-		if j.batch {
-			// One bad item spoils a batch in many a protocol.
-			it.alone = true
-			c.again(j, 0)
-			return true
-		}
 		it.err = j.err
 		c.end(it, Failed)
-		return true
+		return decided
 	}
 	if it.calls == 1 && fault == cdc.DestinationFault {
 		since = max(since, a.accepted)
 	}
 	if c.breaker.open() || c.accepted == since {
-		return false
+		return excused
 	}
-	c.charge(j)
-	return true
+	return c.charge(j)
 }
 
 // charge counts the attempt against the item, and gives it up if it was the last.
-func (c *Core) charge(j judgement) {
+// Given up is only what failed by itself.
+func (c *Core) charge(j judgement) ruling {
 	it := j.item
 	switch {
 	case it.charged < c.set.Retries:
@@ -221,13 +282,12 @@ func (c *Core) charge(j judgement) {
 		c.again(j, wait)
 		it.charged++
 	case j.batch:
-		// Given up is only what failed by itself.
-		it.alone = true
-		c.again(j, c.set.Backoff.Delay(it.charged, c.set.Rand))
+		return suspected
 	default:
 		it.err = j.err
 		c.end(it, Failed)
 	}
+	return decided
 }
 
 // excuse puts failed items back that are not to blame. While the breaker is open it
@@ -245,13 +305,20 @@ func (c *Core) excuse(failed []judgement, probe bool, err error) {
 
 // again lets an item wait for its next attempt, as long as it was asked to.
 func (c *Core) again(j judgement, wait time.Duration) {
+	c.tell(j)
+	c.park(j.item, max(wait, cdc.AfterOf(j.err)))
+}
+
+// tell tells of a failure that another attempt follows.
+func (c *Core) tell(j judgement) {
 	it := j.item
+	change := it.tip.entry.change
+	it.last = c.blame(it.target, change, j.err)
 	c.counts.retried++
 	c.notify(Notice{
-		Kind: NoteRetrying, Change: it.entry.change, Target: it.target.name,
-		Took: it.took, RetryCount: it.charged, Err: c.blame(it.target, it.entry.change, j.err),
+		Kind: NoteRetrying, Change: change, Target: it.target.name,
+		Took: it.took, RetryCount: it.charged, Err: it.last,
 	})
-	c.park(it, max(wait, cdc.AfterOf(j.err)))
 }
 
 // onChecked decides about the items that failed while there was nothing else to send.
@@ -262,8 +329,15 @@ func (c *Core) onChecked(err error) {
 		c.excuse(failed, probe, err)
 		return
 	}
+	var bad []*item
 	for _, j := range failed {
-		c.charge(j)
+		if c.charge(j) == suspected {
+			c.tell(j)
+			bad = append(bad, j.item)
+		}
+	}
+	if len(bad) > 0 {
+		c.bisect(bad[0].target, bad, cdc.Transient)
 	}
 	if probe {
 		c.breaker.judged(c.now)

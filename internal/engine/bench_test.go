@@ -3,6 +3,7 @@ package engine_test
 import (
 	"context"
 	"fmt"
+	"sync"
 	"testing"
 	"time"
 
@@ -23,7 +24,7 @@ func BenchmarkCore(b *testing.B) {
 				keys[i] = fmt.Sprintf("record-%08d", i)
 			}
 			core := engine.NewCore(engine.Settings{
-				Window: 16 << 20, Concurrency: 8, Retries: 3, Timeout: 30 * time.Second,
+				Window: 16 << 20, MaxParked: 250_000, Concurrency: 8, Retries: 3, Timeout: 30 * time.Second,
 				Backoff: backoff.Policy{Base: time.Second, Cap: time.Minute},
 				Limits: func(string) cdc.Limits {
 					return cdc.Limits{Items: 100, Bytes: 1 << 20, Concurrency: 8, Events: true}
@@ -106,9 +107,88 @@ func BenchmarkEngine(b *testing.B) {
 	}
 }
 
+// BenchmarkBeside measures how quickly the changes of healthy records arrive while
+// others can't be delivered: none, one with 100,000 changes, or 50,000 with one each.
+// An operation is one healthy delivery.
+func BenchmarkBeside(b *testing.B) {
+	for _, bb := range []struct {
+		name             string
+		records, changes int
+	}{{"none", 0, 0}, {"one record with 100000 changes", 1, 100_000}, {"50000 records", 50_000, 50_000}} {
+		b.Run(bb.name, func(b *testing.B) {
+			d := &counter{reached: make(chan struct{}, 1)}
+			m := newMemory()
+			e := engine.New(engine.Config{
+				Name: "dest", Driver: d, Journal: m, Ledger: &book{}, MaxRetries: 1_000_000,
+				Router: route.New([]route.Rule{{From: "things"}}, route.Options{Limits: d.Limits}),
+			})
+			m.schema = 0
+			m.SaveCursor("dest", journal.Cursor{})
+			record := cdc.Record{"name": "Alice", "total": int64(12)}
+			for i := range bb.changes {
+				m.put(cdc.Updated, fmt.Sprintf("sick%06d", i%bb.records), record)
+				if i%5 == 0 {
+					m.put(cdc.Updated, fmt.Sprintf("fine%06d", i), record)
+				}
+			}
+			if err := e.Start(b.Context()); err != nil {
+				b.Fatal(err)
+			}
+			d.await(uint64(bb.changes+4) / 5)
+			for i := range b.N {
+				m.put(cdc.Updated, fmt.Sprintf("fine%06d", i%100_000), record)
+			}
+			b.ResetTimer()
+			d.await(uint64(bb.changes+4)/5 + uint64(b.N))
+			b.StopTimer()
+			b.ReportMetric(float64(e.Stats().Parked), "parked")
+			if err := e.Stop(b.Context()); err != nil {
+				b.Fatal(err)
+			}
+		})
+	}
+}
+
 // noop accepts everything.
 type noop struct{}
 
 func (*noop) Name() string                                { return "noop" }
 func (*noop) Limits(string) cdc.Limits                    { return cdc.Limits{Events: true} }
 func (*noop) Apply(context.Context, []cdc.Delivery) error { return nil }
+
+// counter accepts and counts all but the records that are sick.
+type counter struct {
+	noop
+	reached chan struct{} // told when wanted are counted
+
+	mu              sync.Mutex
+	counted, wanted uint64
+}
+
+func (c *counter) Apply(_ context.Context, batch []cdc.Delivery) error {
+	answer := &cdc.BatchError{Errs: make([]error, len(batch))}
+	fine := uint64(len(batch))
+	for i := range batch {
+		if batch[i].RecordID[0] == 's' {
+			answer.Errs[i] = cdc.RetryAfter(errBroken, time.Minute)
+			fine--
+		}
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if before := c.counted; before < c.wanted && before+fine >= c.wanted {
+		c.reached <- struct{}{}
+	}
+	c.counted += fine
+	return answer
+}
+
+func (c *counter) await(n uint64) {
+	c.mu.Lock()
+	c.wanted = n
+	there := c.counted >= n
+	c.mu.Unlock()
+	if !there {
+		<-c.reached
+	}
+}

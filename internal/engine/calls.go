@@ -15,9 +15,9 @@ import (
 func (e *Engine) perform(action Action) {
 	switch a := action.(type) {
 	case Load:
-		e.load = a
-		e.due = make(chan struct{})
-		close(e.due)
+		e.async(func() Event { return e.read(a.Bytes) })
+	case Fetch:
+		e.async(func() Event { return e.reread(a.Seqs) })
 	case Apply:
 		e.async(func() Event { return e.apply(a.Attempt) })
 	case Record:
@@ -52,17 +52,41 @@ func (e *Engine) async(call func() Event) {
 }
 
 func (e *Engine) apply(a *Attempt) Finished {
+	leave, err := e.place()
+	if err != nil {
+		return Finished{Attempt: a, Err: err}
+	}
+	defer leave()
 	start := time.Now()
-	err := e.within(e.ctx, func(ctx context.Context) error { return e.cfg.Driver.Apply(ctx, a.Deliveries) })
+	err = e.within(e.ctx, func(ctx context.Context) error { return e.cfg.Driver.Apply(ctx, a.Deliveries) })
 	return Finished{Attempt: a, Err: err, Took: time.Since(start)}
 }
 
-func (e *Engine) sync(s Sync) Synced {
-	schema, ok := e.cfg.Schema(s.Resource, s.Rule)
-	if !ok {
-		return Synced{Sync: s}
+// place waits for a place among the attempts of all engines. One is each engine's own,
+// so that the calls of one that hang leave the others at least that.
+func (e *Engine) place() (leave func(), err error) {
+	if e.cfg.Places == nil {
+		return func() {}, nil
 	}
-	err := e.within(e.ctx, func(ctx context.Context) error {
+	select {
+	case e.own <- struct{}{}:
+		return func() { <-e.own }, nil
+	case e.cfg.Places <- struct{}{}:
+		return func() { <-e.cfg.Places }, nil
+	case <-e.ctx.Done():
+		return nil, e.ctx.Err()
+	}
+}
+
+func (e *Engine) sync(s Sync) Synced {
+	schema, ok, err := e.cfg.Schema(s.Resource, s.Rule, s.wanted)
+	if err != nil {
+		return Synced{Sync: s, Err: err}
+	}
+	if !ok {
+		return Synced{Sync: s, Version: s.wanted} // there is none to sync
+	}
+	err = e.within(e.ctx, func(ctx context.Context) error {
 		return e.cfg.Driver.(cdc.SchemaSyncer).SyncSchema(ctx, s.Target, schema)
 	})
 	return Synced{Sync: s, Version: schema.Version, Err: err}
@@ -98,8 +122,11 @@ func (e *Engine) record(outcomes []Outcome) error {
 			Duration:    o.Took,
 			Change:      *o.Change,
 		}
-		if o.Status == Failed {
+		switch o.Status {
+		case Failed:
 			rows[i].Status, rows[i].Error = ledger.Failed, o.Err.Error()
+		case Held:
+			rows[i].Status, rows[i].Error = ledger.Held, o.Err.Error()
 		}
 	}
 	if err := e.cfg.Ledger.Put(rows...); err != nil {

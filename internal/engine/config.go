@@ -2,6 +2,7 @@ package engine
 
 import (
 	"cmp"
+	"iter"
 	"math"
 	"math/rand/v2"
 	"time"
@@ -27,13 +28,21 @@ type Config struct {
 	// Schema gives the shape that a rule makes of a resource, false if there is none
 	// to sync. Called outside of all locks, once per attempt of a sync. nil syncs
 	// nothing.
-	Schema func(resource string, rule int) (cdc.Schema, bool)
+	// The version is the least that will do; an error is that of asking, and asked again.
+	Schema func(resource string, rule, version int) (cdc.Schema, bool, error)
+	// Shapes are known before anything is delivered. A target that refuses one for
+	// good fails Start.
+	Shapes []Sync
 	// Notify is told everything that happens, from one goroutine, in order. It must
 	// not block. nil tells nobody.
 	Notify func(Notice)
 
 	// Window bounds the bytes of loaded changes. Default 16 MiB.
 	Window int
+	// MaxParked bounds the changes that wait behind a failed delivery without taking
+	// room in the window, at some 300 bytes each; beyond it the destination waits.
+	// Default 250,000.
+	MaxParked int
 	// Concurrency caps the driver's own limit. Default: no cap.
 	Concurrency int
 	// MaxRetries is how many attempts may follow the first, -1 for none. Default 3.
@@ -41,6 +50,16 @@ type Config struct {
 	// Backoff between the attempts of a delivery, with full jitter. Default 1 s
 	// doubling to a minute: a lane that could go again should not idle longer.
 	Backoff backoff.Policy
+	// GiveUpAfter is how long a delivery waits for a destination that has been
+	// unavailable for as long. Default: for ever.
+	GiveUpAfter time.Duration
+	// Hold puts what follows a failed delivery in its lane into the ledger too.
+	Hold bool
+	// Rate is how many deliveries are sent in a second. Default: no limit.
+	Rate float64
+	// Places, if not nil, is shared by engines: an attempt that is not the engine's only
+	// one takes a place in it while it runs.
+	Places chan struct{}
 	// Timeout of an attempt. Default 30 s.
 	Timeout time.Duration
 	// RecordSuccesses writes a row for each replicated delivery too.
@@ -56,18 +75,22 @@ type Journal interface {
 }
 
 // Router decides what becomes of a change. It appends to dst one verdict per rule
-// that wants the change, and recovers from panics of the user's functions.
+// that wants the change, and recovers from panics of the user's functions. An error
+// means that nothing could be decided, and that it may be tried again.
 type Router interface {
-	Route(dst []route.Verdict, change *cdc.Change) []route.Verdict
+	Route(dst []route.Verdict, change *cdc.Change) ([]route.Verdict, error)
 }
 
 // Ledger keeps outcomes. When Put returns nil the rows are durable.
 type Ledger interface {
 	Put(rows ...ledger.Row) error
+	// Rows gives what was put before, for lanes that are held.
+	Rows(q ledger.Query) iter.Seq2[ledger.Row, error]
 }
 
 func (c Config) withDefaults() Config {
 	c.Window = cmp.Or(c.Window, 16<<20)
+	c.MaxParked = cmp.Or(c.MaxParked, 250_000)
 	c.Concurrency = cmp.Or(c.Concurrency, math.MaxInt)
 	c.MaxRetries = max(cmp.Or(c.MaxRetries, 3), 0)
 	c.Backoff = cmp.Or(c.Backoff, backoff.Policy{Base: time.Second, Cap: time.Minute})
@@ -87,9 +110,13 @@ func (c Config) settings() Settings {
 	return Settings{
 		Destination:     c.Name,
 		Window:          c.Window,
+		MaxParked:       c.MaxParked,
 		Concurrency:     c.Concurrency,
 		Retries:         c.MaxRetries,
 		Backoff:         c.Backoff,
+		GiveUpAfter:     c.GiveUpAfter,
+		Hold:            c.Hold,
+		Rate:            c.Rate,
 		Timeout:         c.Timeout,
 		RecordSuccesses: c.RecordSuccesses,
 		Opens:           opens,

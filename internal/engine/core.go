@@ -2,7 +2,10 @@ package engine
 
 import (
 	"cmp"
+	"container/list"
 	"errors"
+	"hash/maphash"
+	"slices"
 	"time"
 
 	"github.com/s3db-go/replicator/cdc"
@@ -17,11 +20,20 @@ type Settings struct {
 	// Window bounds the bytes of the loaded changes, as they are encoded in the
 	// journal, with what the core needs for each delivery counted in.
 	Window int
+	// MaxParked bounds the changes that gave their payload back. Beyond it nothing is
+	// loaded.
+	MaxParked int
 	// Concurrency caps the running attempts, below what the driver allows.
 	Concurrency int
 	// Retries is how many charged attempts may follow the first one.
 	Retries int
 	Backoff backoff.Policy
+	// GiveUpAfter ends the waiting for a destination that is away, 0 never.
+	GiveUpAfter time.Duration
+	// Hold keeps what follows a failed delivery in its lane from going.
+	Hold bool
+	// Rate is how many deliveries may be sent in a second, 0 any number.
+	Rate float64
 	// Timeout of an attempt. It is the caller's to enforce; the core only tells which
 	// attempts overran it.
 	Timeout time.Duration
@@ -46,6 +58,11 @@ const (
 	itemCost = 768
 	// saveEvery bounds what a crash repeats; each save is two fsyncs.
 	saveEvery = time.Second
+	// savePerRange makes the saves of a cursor with very many ranges rarer, so that
+	// they take no more than about a hundredth of the time.
+	savePerRange = 20 * time.Microsecond
+	// giveUpEvery is how often is looked for what has waited too long.
+	giveUpEvery = time.Second
 	// schemaRetry is how long a target that refused its schema for good is believed;
 	// someone may have granted the right meanwhile.
 	schemaRetry = 30 * time.Second
@@ -70,12 +87,22 @@ type Core struct {
 	targets    map[string]*target
 	runnable   queue[*target] // those with something to start
 	timers     timers
+	stalled    *list.List // lanes that may stand still and have payloads
+	wanted     wants      // lanes whose head has none
+	fetched    bool       // the last that was read was a Fetch
+	fetching   bool       // a Fetch is under way,
+	called     []*item    // for these items,
+	returning  []*lane    // of these lanes,
+	coming     int        // which takes so many bytes of the window
+	fetchFail  retry
 	running    []*Attempt
 	attempts   uint64
 	accepted   uint64 // deliveries, ever: the clock of charging
 	opened     bool
 	opening    bool
 	breaker    breaker
+	despairAt  time.Time // when to look again for what has waited too long
+	bucket     bucket
 	checking   []judgement // failures that wait for the Check under way
 	checkProbe bool        // the check speaks for a probe
 
@@ -95,11 +122,14 @@ type Core struct {
 	notices []Notice
 	counts  counts
 
-	freeItems    []*item
-	freeLanes    []*lane
-	freeAttempts []*Attempt
-	answers      []error
-	judgements   []judgement
+	freeItems      []*item
+	freeLanes      []*lane
+	freeAttempts   []*Attempt
+	freeDeliveries []*cdc.Delivery
+	answers        []error
+	judgements     []judgement
+	partsBuf       []*item
+	seed           maphash.Seed // of digests
 }
 
 // retry paces one thing that is tried until it works.
@@ -125,6 +155,9 @@ func NewCore(s Settings, from journal.Cursor) *Core {
 		opened:  !s.Opens,
 		opening: s.Opens,
 		targets: map[string]*target{},
+		stalled: list.New(),
+		bucket:  bucket{rate: s.Rate},
+		seed:    maphash.MakeSeed(),
 	}
 }
 
@@ -143,6 +176,10 @@ func (c *Core) Step(now time.Time, event Event) []Action {
 	case LoadFailed:
 		c.loading = false
 		c.loadFail.fail(now, e.Err)
+	case Fetched:
+		c.onFetched(e)
+	case FetchFailed:
+		c.onFetchFailed(e.Err)
 	case Finished:
 		c.finish(e)
 	case Recorded:
@@ -162,6 +199,7 @@ func (c *Core) Step(now time.Time, event Event) []Action {
 		c.halted = true
 	}
 	c.unpark()
+	c.despair()
 	c.start()
 	c.keep()
 	c.wake()
@@ -204,11 +242,14 @@ func (c *Core) load(e Loaded) {
 }
 
 func (c *Core) take(r *Routed) {
-	c.window.pass(r.Change.Seq)
-	c.counts.wanted += uint64(len(r.Verdicts))
+	done := c.window.pass(r.Change.Seq)
 	items := 0
 	for i := range r.Verdicts {
 		v := &r.Verdicts[i]
+		if slices.Contains(done, v.Target) {
+			continue
+		}
+		c.counts.wanted++
 		if !skipped(v) {
 			items++
 			continue
@@ -220,24 +261,36 @@ func (c *Core) take(r *Routed) {
 		c.unsaved = true
 		return
 	}
-	e := c.window.add(r.Change, r.Bytes+items*itemCost, items)
+	e := c.window.add(r.Change, r.Bytes, items)
+	for i := range r.Verdicts {
+		if v := &r.Verdicts[i]; skipped(v) || slices.Contains(done, v.Target) {
+			e.done = append(e.done, v.Target)
+		}
+	}
 	for i := range r.Verdicts {
 		v := &r.Verdicts[i]
-		if skipped(v) {
+		if slices.Contains(e.done, v.Target) {
 			continue
 		}
 		it := take(&c.freeItems)
-		it.delivery, it.entry, it.bytes, it.err, it.mark = v.Delivery, e, r.Bytes, cause(v.Err), c.accepted
+		it.delivery = take(&c.freeDeliveries)
+		*it.delivery = v.Delivery
+		it.entry, it.sibling, it.err, it.mark = e, e.items, cause(v.Err), c.accepted
+		it.deleted, it.grouped = v.Delivery.Op == cdc.Deleted, v.Grouped
 		it.target = c.targetOf(v.Target)
+		e.items = it
 		if v.Err == nil && c.set.Syncs {
 			it.shape = c.shapeOf(it.target, v.Rule, r.Change)
 		}
 		// What failed in routing waits for its turn like any other, so that its failure
-		// is recorded before a later change of the record goes. Where that has no lane,
-		// since its key could not be built, the record is the best guess.
-		c.enter(it, cmp.Or(v.Lane, r.Change.RecordID), v.OldLane)
+		// is recorded before a later change of the record goes.
+		c.enter(it, laneName(v, r.Change), v.OldLane)
 	}
 }
+
+// laneName gives the lane of a verdict. Where there is none, since the key could not be
+// built, the record is the best guess.
+func laneName(v *route.Verdict, change *cdc.Change) string { return cmp.Or(v.Lane, change.RecordID) }
 
 // cause takes off the names that an error was given already: blame adds them where
 // they are wanted.
@@ -250,6 +303,9 @@ func cause(err error) error {
 
 func skipped(v *route.Verdict) bool { return v.Skip != "" && v.Err == nil }
 
+// room is what is free of the window.
+func (c *Core) room() int { return c.set.Window - c.window.bytes - c.coming }
+
 // keep reads ahead, writes down, and saves, as far as each is due.
 func (c *Core) keep() {
 	if len(c.ended) > 0 && len(c.recorded) == 0 && !c.now.Before(c.recordFail.at) {
@@ -258,14 +314,27 @@ func (c *Core) keep() {
 	if c.halted {
 		return
 	}
-	if room := c.set.Window - c.window.bytes; c.behind && !c.loading && room > 0 && !c.now.Before(c.loadFail.at) {
-		c.loading = true
-		c.act(Load{min(room, loadBytes)})
+	if c.room() <= 0 && (c.behind || c.wanted.Len() > 0) {
+		c.shed()
+	}
+	// Either runs the user's functions, so they take turns.
+	if room := c.room(); room > 0 && !c.loading && !c.fetching {
+		load := c.behind && c.window.parked < c.set.MaxParked && !c.now.Before(c.loadFail.at)
+		fetch := c.wanted.Len() > 0 && !c.now.Before(c.fetchFail.at)
+		switch {
+		case fetch && !(load && c.fetched):
+			c.fetched = true
+			c.fetch(room)
+		case load:
+			c.loading, c.fetched = true, false
+			c.act(Load{min(room, loadBytes)})
+		}
 	}
 	if c.unsaved && !c.saving && !c.now.Before(c.saveAt) {
 		c.unsaved, c.saving = false, true
-		c.saveAt = c.now.Add(saveEvery)
-		c.act(Save{c.window.cursor()})
+		cursor := c.window.cursor()
+		c.saveAt = c.now.Add(saveEvery + time.Duration(len(cursor.Ranges)+len(cursor.Partial))*savePerRange)
+		c.act(Save{cursor})
 	}
 }
 
@@ -284,6 +353,12 @@ func (c *Core) wake() {
 	if c.breaker.open() && !c.breaker.probing && (c.runnable.len() > 0 || !c.opened) {
 		soonest(c.breaker.until)
 	}
+	if c.breaker.open() && c.set.GiveUpAfter > 0 {
+		soonest(c.despairAt)
+	}
+	if c.set.Rate > 0 && c.runnable.len() > 0 {
+		soonest(c.bucket.next())
+	}
 	if len(c.ended) > 0 {
 		soonest(c.recordFail.at)
 	}
@@ -292,6 +367,14 @@ func (c *Core) wake() {
 	}
 	if c.unsaved && !c.saving {
 		soonest(c.saveAt)
+	}
+	if c.wanted.Len() > 0 && !c.fetching {
+		soonest(c.fetchFail.at)
+	}
+	if c.room() <= 0 {
+		for _, a := range c.running {
+			soonest(a.started.Add(c.set.Timeout + 1)) // from then on its lanes stand still
+		}
 	}
 	if !next.IsZero() && !next.Equal(c.wakeAt) {
 		c.wakeAt = next

@@ -17,13 +17,17 @@
 // # What it does not
 //
 // It does not make an attempt stop: a driver that ignores its context keeps its
-// lanes and one of the destination's places until it returns. A lane that waits
-// for a retry keeps its share of the window; should such lanes fill it, the
-// destination waits for them. The cursor knows changes, not deliveries: where a
-// change has several, a restart repeats those that were settled while another was
-// not, and what followed them in their lanes.
+// lanes and one of the destination's places until it returns. When the window is
+// full, lanes that stand still give their payloads back, which are read again when
+// they go on; that has a bound too, beyond which the destination waits. Which lanes
+// are held is kept in memory, and is as much as the ledger has failures.
 //
 // # Words
+//
+// A lane is parked while its payloads are given back. A run is what one delivery
+// speaks for: one item, or at a state target all that the newest contains. Its parts
+// are the items whose payload the delivery is made of. A bisection looks for the bad
+// one of a batch.
 //
 // An item is one delivery on its way through the core. An entry is one change of
 // the window, settled when its last item is. A shape is what one rule makes of one

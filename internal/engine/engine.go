@@ -11,7 +11,6 @@ import (
 
 	"github.com/s3db-go/replicator/cdc"
 	"github.com/s3db-go/replicator/internal/journal"
-	"github.com/s3db-go/replicator/internal/route"
 )
 
 // stopGrace is how much longer than its context Stop waits for attempts, once it
@@ -33,6 +32,8 @@ type Engine struct {
 	halt    chan struct{} // closed: start nothing more
 	abandon chan struct{} // closed: wait for nothing more
 	done    chan struct{} // closed by the loop when it ends
+	own     chan struct{} // holds the engine's own place, see Config.Places
+	gone    chan struct{} // closed when no call runs any more
 	work    sync.WaitGroup
 
 	// mu guards what Stats and Drain share with the loop. The loop holds it for a
@@ -43,16 +44,12 @@ type Engine struct {
 	behind  time.Time // since when the journal has something unread, zero if caught up
 
 	// The rest belongs to the loop.
-	ctx      context.Context // of the driver's calls
-	reader   journal.Reader
-	more     <-chan struct{} // nil while the core knows that there is more
-	due      chan struct{}   // closed while a load is due, else nil
-	load     Load
-	routed   []Routed
-	verdicts []route.Verdict
-	timer    *time.Timer
-	pending  int // goroutines that have not told their end
-	halted   bool
+	ctx     context.Context // of the driver's calls
+	source  source          // lent to the load that runs
+	more    <-chan struct{} // nil while the core knows that there is more
+	timer   *time.Timer
+	pending int // goroutines that have not told their end
+	halted  bool
 }
 
 // waiter is a Drain.
@@ -69,34 +66,34 @@ func New(cfg Config) *Engine {
 		halt:    make(chan struct{}),
 		abandon: make(chan struct{}),
 		done:    make(chan struct{}),
+		own:     make(chan struct{}, 1),
+		gone:    make(chan struct{}),
 	}
 }
 
 // Start opens the driver and begins to deliver what the destination's cursor has
 // not settled; a destination without a cursor begins at the journal's end. An error
 // of the driver that is permanent is returned, and nothing runs; with any other the
-// engine runs, behind an open breaker, and opens again and again. ctx bounds the
-// call, and its values go to the driver.
+// engine runs, behind an open breaker, and opens again and again. A known shape that a
+// target refuses for good is an error too. ctx bounds the call, of which the driver gets
+// at most half the time that is left; its values go to the driver.
 func (e *Engine) Start(ctx context.Context) error {
 	e.life.Lock()
 	defer e.life.Unlock()
 	if e.started || e.stopped {
 		return errors.New("engine: an engine runs only once")
 	}
-	var first Event = Tick{}
-	if opener, ok := e.cfg.Driver.(cdc.Opener); ok {
-		err := e.within(ctx, opener.Open)
-		if cdc.FaultOf(err) == cdc.RecordFault {
-			return fmt.Errorf("%s: open: %w", e.cfg.Name, err)
-		}
-		if ctx.Err() != nil {
-			return fmt.Errorf("%s: open: %w", e.cfg.Name, context.Cause(ctx))
-		}
-		first = Opened{err}
+	first, err := e.open(ctx)
+	if err != nil {
+		return fmt.Errorf("%s: %w", e.cfg.Name, err)
 	}
 	from, err := e.position()
 	if err == nil {
-		e.reader, err = e.cfg.Journal.Read(from.Low)
+		e.source.reader, err = e.cfg.Journal.Read(from.Low)
+	}
+	core := NewCore(e.cfg.settings(), from)
+	if err == nil && e.cfg.Hold {
+		err = e.closeLanes(core)
 	}
 	if err != nil {
 		return errors.Join(fmt.Errorf("%s: %w", e.cfg.Name, err), e.close())
@@ -105,10 +102,60 @@ func (e *Engine) Start(ctx context.Context) error {
 	e.ctx, e.cancel = context.WithCancel(context.WithoutCancel(ctx))
 	e.timer = time.NewTimer(time.Hour)
 	e.mu.Lock()
-	e.core = NewCore(e.cfg.settings(), from)
+	e.core = core
 	e.behind = time.Now()
 	e.mu.Unlock()
 	e.work.Go(func() { e.run(first) })
+	return nil
+}
+
+// open opens the driver and gives what the core is told of it. After an error the
+// driver is closed.
+func (e *Engine) open(ctx context.Context) (Event, error) {
+	// A destination that does not answer may not use up the time of all others.
+	share := ctx
+	if deadline, ok := ctx.Deadline(); ok {
+		var cancel context.CancelFunc
+		share, cancel = context.WithTimeout(ctx, time.Until(deadline)/2)
+		defer cancel()
+	}
+	var first Event = Tick{}
+	if opener, ok := e.cfg.Driver.(cdc.Opener); ok {
+		err := e.within(share, opener.Open)
+		if cdc.FaultOf(err) == cdc.RecordFault {
+			return nil, fmt.Errorf("open: %w", err)
+		}
+		if first = (Opened{err}); err != nil {
+			return first, ctx.Err()
+		}
+	}
+	err := e.fit(share)
+	if err == nil && ctx.Err() != nil {
+		err = context.Cause(ctx)
+	}
+	if err != nil {
+		return nil, errors.Join(err, e.close())
+	}
+	return first, nil
+}
+
+// fit brings the targets into the shapes that are known. Only what a target refuses
+// for good is of interest here: anything else is tried again before a delivery.
+func (e *Engine) fit(ctx context.Context) error {
+	syncer, ok := e.cfg.Driver.(cdc.SchemaSyncer)
+	if !ok || e.cfg.Schema == nil {
+		return nil
+	}
+	for _, s := range e.cfg.Shapes {
+		schema, ok, err := e.cfg.Schema(s.Resource, s.Rule, 0)
+		if !ok || err != nil {
+			continue
+		}
+		err = e.within(ctx, func(ctx context.Context) error { return syncer.SyncSchema(ctx, s.Target, schema) })
+		if cdc.FaultOf(err) == cdc.RecordFault {
+			return fmt.Errorf("%s: %w", s.Target, err)
+		}
+	}
 	return nil
 }
 
@@ -164,11 +211,14 @@ func (e *Engine) forget(w waiter) {
 func (e *Engine) Stop(ctx context.Context) error {
 	e.life.Lock()
 	defer e.life.Unlock()
-	if e.stopped || !e.started {
-		e.stopped = true
+	if e.stopped {
 		return nil
 	}
 	e.stopped = true
+	if !e.started {
+		close(e.gone)
+		return nil
+	}
 	close(e.halt)
 	stuck := e.finish(ctx)
 	e.cancel()
@@ -176,12 +226,24 @@ func (e *Engine) Stop(ctx context.Context) error {
 	if err != nil {
 		err = fmt.Errorf("%s: save cursor: %w", e.cfg.Name, err)
 	}
+	left := make(chan error, 1)
+	// It ends with the last call, which may be long after Stop: see Gone.
+	go func() {
+		e.work.Wait()
+		err := errors.Join(e.source.reader.Close(), e.close())
+		close(e.gone)
+		left <- err
+	}()
 	if stuck > 0 {
-		return errors.Join(err, fmt.Errorf("%s: %d calls of the driver have not returned", e.cfg.Name, stuck))
+		return errors.Join(err, fmt.Errorf("%s: %d calls have not returned", e.cfg.Name, stuck))
 	}
-	e.work.Wait()
-	return errors.Join(err, e.close())
+	return errors.Join(err, <-left)
 }
+
+// Gone gives a channel that is closed when a stopped engine's last call has returned
+// and the driver is closed. Until then the driver must not be used by another engine:
+// what was left behind may still be applied.
+func (e *Engine) Gone() <-chan struct{} { return e.gone }
 
 // finish waits for the loop and tells how many calls it had to leave behind.
 func (e *Engine) finish(ctx context.Context) (stuck int) {
@@ -242,17 +304,17 @@ func (e *Engine) Stats() Stats {
 func (e *Engine) run(first Event) {
 	defer close(e.done)
 	defer e.timer.Stop()
-	defer e.reader.Close()
 	halt := e.halt
 	e.step(first)
 	for !e.halted || e.pending > 0 || !e.quiet() {
 		select {
 		case event := <-e.events:
 			e.pending--
+			if l, ok := event.(Loaded); ok && l.CaughtUp {
+				e.more = e.source.reader.More()
+				e.mark(time.Time{})
+			}
 			e.step(event)
-		case <-e.due:
-			e.due = nil
-			e.step(e.read())
 		case <-e.more:
 			e.more = nil
 			e.mark(time.Now())
@@ -295,29 +357,4 @@ func (e *Engine) step(event Event) {
 	for _, a := range actions {
 		e.perform(a)
 	}
-}
-
-// read reads and routes the next changes. It is where the user's functions run.
-func (e *Engine) read() Event {
-	entries, err := e.reader.Next(e.load.Bytes)
-	if err != nil {
-		return LoadFailed{fmt.Errorf("%s: read journal: %w", e.cfg.Name, err)}
-	}
-	clear(e.routed)
-	clear(e.verdicts)
-	e.routed, e.verdicts = e.routed[:0], e.verdicts[:0]
-	for _, entry := range entries {
-		if e.core.Settled(entry.Change.Seq) {
-			continue
-		}
-		first := len(e.verdicts)
-		// If this moves the verdicts, those of the changes before stay where they are.
-		e.verdicts = e.cfg.Router.Route(e.verdicts, entry.Change)
-		e.routed = append(e.routed, Routed{Change: entry.Change, Bytes: entry.Bytes, Verdicts: e.verdicts[first:]})
-	}
-	if len(entries) == 0 {
-		e.more = e.reader.More()
-		e.mark(time.Time{})
-	}
-	return Loaded{Changes: e.routed, CaughtUp: len(entries) == 0}
 }

@@ -93,7 +93,7 @@ func TestAStuckAttemptIsSeenAndNotDoubled(t *testing.T) {
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
-		if err := w.engine.Stop(ctx); err == nil || !strings.Contains(err.Error(), "1 calls of the driver have not returned") {
+		if err := w.engine.Stop(ctx); err == nil || !strings.Contains(err.Error(), "1 calls have not returned") {
 			t.Errorf("Stop: %v", err)
 		}
 		if c, _ := w.journal.Cursor("dest"); c.Low != 0 || len(c.Ranges) != 1 || c.Ranges[0].First != 3 {

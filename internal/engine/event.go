@@ -24,6 +24,10 @@ type (
 	}
 	// LoadFailed answers a Load: the journal could not be read.
 	LoadFailed struct{ Err error }
+	// Fetched answers a Fetch, with each of the changes, in their order.
+	Fetched struct{ Changes []Routed }
+	// FetchFailed answers a Fetch: the journal could not be read.
+	FetchFailed struct{ Err error }
 	// Finished answers an Apply.
 	Finished struct {
 		Attempt *Attempt
@@ -66,6 +70,9 @@ type (
 	// Load: read and route the next changes of the journal, up to so many bytes, at
 	// least one.
 	Load struct{ Bytes int }
+	// Fetch: read and route these changes once more. They were loaded, and their
+	// payload was given back.
+	Fetch struct{ Seqs []uint64 }
 	// Apply: call the driver.
 	Apply struct{ Attempt *Attempt }
 	// Record: make the outcomes durable. The slice is valid until Recorded.
@@ -91,19 +98,22 @@ type (
 	Notify struct{ Notices []Notice }
 )
 
-func (More) event()       {}
-func (Loaded) event()     {}
-func (LoadFailed) event() {}
-func (Finished) event()   {}
-func (Recorded) event()   {}
-func (Saved) event()      {}
-func (Synced) event()     {}
-func (Opened) event()     {}
-func (Checked) event()    {}
-func (Tick) event()       {}
-func (Halt) event()       {}
+func (More) event()        {}
+func (Loaded) event()      {}
+func (LoadFailed) event()  {}
+func (Fetched) event()     {}
+func (FetchFailed) event() {}
+func (Finished) event()    {}
+func (Recorded) event()    {}
+func (Saved) event()       {}
+func (Synced) event()      {}
+func (Opened) event()      {}
+func (Checked) event()     {}
+func (Tick) event()        {}
+func (Halt) event()        {}
 
 func (Load) action()   {}
+func (Fetch) action()  {}
 func (Apply) action()  {}
 func (Record) action() {}
 func (Save) action()   {}
@@ -122,16 +132,17 @@ const (
 	Coalesced                    // the destination accepted a later one that contains it
 	Skipped                      // the user's filter or transform did not want it
 	Failed                       // given up
+	Held                         // not tried, since an earlier one of its lane failed
 )
 
 // Outcome is the end of a delivery that is to be recorded.
 type Outcome struct {
-	Status Status // Replicated or Failed
+	Status Status // Replicated, Failed or Held
 	Change *cdc.Change
 	Target string
 	Calls  int           // of the driver
 	Took   time.Duration // the last call
-	Err    error         // nil unless Failed
+	Err    error         // nil if Replicated
 }
 
 // Kind is what a notice tells.

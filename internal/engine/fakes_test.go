@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -27,6 +29,7 @@ type memory struct {
 	cursors map[string]journal.Cursor
 	saves   int
 	schema  int // version of the changes
+	short   int // if not 0, how many changes the next read gives
 }
 
 func newMemory() *memory {
@@ -86,6 +89,10 @@ func (r *reader) Next(maxBytes int) ([]journal.Entry, error) {
 	defer r.journal.mu.Unlock()
 	const size = 500
 	r.entries = r.entries[:0]
+	if r.journal.short > 0 {
+		maxBytes = size * r.journal.short
+		r.journal.short = 0
+	}
 	for n := size; r.at < uint64(len(r.journal.changes)) && (n <= maxBytes || n == size); n += size {
 		r.entries = append(r.entries, journal.Entry{Change: r.journal.changes[r.at], Bytes: size})
 		r.at++
@@ -120,6 +127,24 @@ func (b *book) Put(rows ...ledger.Row) error {
 		b.rows = append(b.rows, rows...)
 	}
 	return b.err
+}
+
+// Rows gives the newest first, one row for each delivery, as the ledger does.
+func (b *book) Rows(q ledger.Query) iter.Seq2[ledger.Row, error] {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	rows := slices.Clone(b.rows)
+	return func(yield func(ledger.Row, error) bool) {
+		for i, row := range slices.Backward(rows) {
+			later := func(o ledger.Row) bool { return o.Change.ChangeID == row.Change.ChangeID && o.Target == row.Target }
+			if row.Status != q.Status || slices.ContainsFunc(rows[i+1:], later) {
+				continue
+			}
+			if !yield(row, nil) {
+				return
+			}
+		}
+	}
 }
 
 func (b *book) fail(err error) {
@@ -206,7 +231,9 @@ func prepare(t *testing.T, d cdc.Driver, change func(*engine.Config)) *world {
 		Name: "dest", Driver: d, Journal: w.journal, Ledger: w.ledger, Notify: w.note,
 		Router: route.New([]route.Rule{{From: "things"}}, route.Options{
 			Destination: "dest",
-			Schema:      func(resource string, version int) (cdc.Schema, bool) { return cdc.Schema{Version: version}, true },
+			Schema: func(resource string, version int) (cdc.Schema, bool, error) {
+				return cdc.Schema{Version: version}, true, nil
+			},
 		}),
 	}
 	if change != nil {

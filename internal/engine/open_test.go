@@ -88,8 +88,8 @@ func TestTheSchemaComesBeforeTheDelivery(t *testing.T) {
 		d := &shaped{}
 		version := 1
 		w := start(t, d, func(c *engine.Config) {
-			c.Schema = func(resource string, rule int) (cdc.Schema, bool) {
-				return cdc.Schema{Resource: resource, Version: version}, true
+			c.Schema = func(resource string, rule, _ int) (cdc.Schema, bool, error) {
+				return cdc.Schema{Resource: resource, Version: version}, true, nil
 			}
 		})
 		d.set(nil, errBroken)

@@ -10,7 +10,6 @@ type queue[T any] struct {
 func (q *queue[T]) len() int   { return len(q.slots) - q.head }
 func (q *queue[T]) at(i int) T { return q.slots[q.head+i] }
 func (q *queue[T]) front() T   { return q.slots[q.head] }
-func (q *queue[T]) back() T    { return q.slots[len(q.slots)-1] }
 
 func (q *queue[T]) push(v T) {
 	// Moving down is worth it only when at least half is free: each element is then

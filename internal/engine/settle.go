@@ -6,7 +6,7 @@ import "github.com/s3db-go/replicator/cdc"
 // durable, and its lane stays closed until then; all else is settled now.
 func (c *Core) end(it *item, s Status) {
 	it.status = s
-	if s == Failed || c.set.RecordSuccesses {
+	if s == Failed || s == Held || c.set.RecordSuccesses {
 		it.busy = true
 		c.ended = append(c.ended, it)
 		return
@@ -19,13 +19,14 @@ func (c *Core) record() {
 	c.recorded, c.ended = c.ended, c.recorded
 	c.outcomes = c.outcomes[:0]
 	for _, it := range c.recorded {
-		c.outcomes = append(c.outcomes, c.outcome(it, it))
-		// What a failed item contains never reached the destination, not even for a
-		// moment, so it fails too. It is not sent after all: a lost answer may have
-		// hidden that the newer state is there already.
-		for older := it.covers; older != nil && it.status == Failed; older = older.covers {
-			c.outcomes = append(c.outcomes, c.outcome(it, older))
+		// A row for each change whose fields failed with it. What these contain is in
+		// their rows.
+		for _, part := range it.parts {
+			if part != it.tip && it.status == Failed {
+				c.outcomes = append(c.outcomes, c.outcome(it, part))
+			}
 		}
+		c.outcomes = append(c.outcomes, c.outcome(it, it.tip))
 	}
 	c.act(Record{c.outcomes})
 }
@@ -54,50 +55,58 @@ func (c *Core) onRecorded(err error) {
 	c.recorded = settled[:0]
 }
 
-// settle is the one place where a delivery ends: it is counted and told, its change
-// leaves the window with its last delivery, and its lane goes on.
+// settle is the one place where deliveries end: the item and those that it speaks for
+// are counted and told, their changes leave the window with their last delivery, and
+// the lane goes on. Those that are contained in another share its fate, whose record
+// has all that they would have brought.
 func (c *Core) settle(it *item) {
 	c.unsaved = true
-	c.settleOne(it, it, it.status)
-	contained := Coalesced
-	if it.status == Failed {
-		contained = Failed
+	l, old := it.lane, it.old
+	if it.status == Failed || it.status == Held {
+		c.keepHeld(it.tip)
 	}
-	for older := it.covers; older != nil; {
-		c.settleOne(it, older, contained)
-		next := older.covers
-		give(&c.freeItems, older)
-		older = next
+	for range it.group {
+		of := l.queue.front()
+		s := Coalesced
+		if of == it.tip || it.status == Failed && it.made(of) {
+			s = it.status
+		}
+		c.settleOne(it, of, s)
+		c.window.settle(of)
+		if of.away {
+			l.gone--
+		} else {
+			give(&c.freeDeliveries, of.delivery)
+		}
+		l.queue.pop()
+		if of != it {
+			give(&c.freeItems, of)
+		}
 	}
-	c.leave(it)
+	// One lane after the other: what heads both now is to become ready once.
+	c.advance(l)
+	if old != nil {
+		old.queue.pop()
+		c.advance(old)
+	}
 	give(&c.freeItems, it)
 }
 
 func (c *Core) settleOne(it, of *item, s Status) {
 	c.counts.add(s)
 	n := Notice{Kind: NoteSettled, Status: s, Change: of.entry.change, Target: it.target.name, Took: it.took, RetryCount: it.charged}
-	if s == Failed {
+	if s == Failed || s == Held {
 		n.Err = c.blame(it.target, of.entry.change, it.err)
 	}
 	c.notify(n)
-	c.release(of.entry)
 }
 
-// release takes one hold off a change, and with the last one settles it.
-func (c *Core) release(e *entry) {
-	if e.open--; e.open > 0 {
-		return
-	}
-	for _, l := range e.tails {
-		if l.tail == e {
-			l.tail = nil
-			c.drop(l)
-		}
-	}
-	followers := e.followers
-	c.window.remove(e)
-	for _, f := range followers {
-		c.release(f)
+// advance lets whoever heads a lane now go, or forgets the lane.
+func (c *Core) advance(l *lane) {
+	if l.queue.len() > 0 {
+		c.ready(l.queue.front())
+	} else {
+		c.drop(l)
 	}
 }
 

@@ -13,23 +13,29 @@ func (n *counts) add(s Status) {
 		n.replicated++
 	case Coalesced:
 		n.coalesced++
-	case Failed:
+	case Failed, Held:
 		n.failed++
 	}
 }
 
 // Stats is a snapshot of an engine. The counts are of deliveries and start at zero
-// with the engine. Wanted = Replicated + Coalesced + Skipped + Failed + Loaded.
+// with the engine. Wanted = Replicated + Coalesced + Skipped + Failed + Loaded. What is
+// held counts as failed.
 type Stats struct {
 	Wanted, Replicated, Coalesced, Skipped, Failed uint64
 
 	Attempts uint64 // calls of the driver
 	Retried  uint64 // failures of deliveries that another attempt followed, or will
 	Loaded   int    // deliveries that are loaded and not settled
-	// WindowBytes is what the loaded changes take of the window.
+	// WindowBytes is what the loaded changes take of the window. Parked changes take
+	// nothing of it: they gave their payload back, since their lanes stand still.
 	WindowBytes int
-	InFlight    int // attempts that run
-	Stuck       int // attempts among them that overran their timeout
+	Parked      int
+	// HeldBy is the failure for which the oldest change waits, while so many are
+	// parked that no more is read; else nil.
+	HeldBy   error
+	InFlight int // attempts that run
+	Stuck    int // attempts among them that overran their timeout
 	// Unrecorded is how many outcomes wait to be written to the ledger.
 	Unrecorded int
 
@@ -65,6 +71,7 @@ func (c *Core) Stats(now time.Time) Stats {
 		Attempts: c.attempts, Retried: n.retried,
 		Loaded:      int(n.wanted - n.replicated - n.coalesced - n.skipped - n.failed),
 		WindowBytes: c.window.bytes,
+		Parked:      c.window.parked,
 		InFlight:    len(c.running),
 		Unrecorded:  len(c.ended) + len(c.recorded),
 		Low:         c.window.low(), Settled: c.window.count(),
@@ -75,7 +82,10 @@ func (c *Core) Stats(now time.Time) Stats {
 		s.Breaker.Probe = c.breaker.until
 	}
 	if c.window.first != nil {
-		s.Oldest = c.window.first.change.Time
+		s.Oldest = time.UnixMicro(c.window.first.at).UTC()
+	}
+	if c.window.parked >= c.set.MaxParked {
+		s.HeldBy = c.heldBy()
 	}
 	for _, a := range c.running {
 		if now.Sub(a.started) > c.set.Timeout {
@@ -83,4 +93,21 @@ func (c *Core) Stats(now time.Time) Stats {
 		}
 	}
 	return s
+}
+
+// heldBy gives the last failure of what the oldest change waits for.
+func (c *Core) heldBy() error {
+	if c.window.first == nil {
+		return nil
+	}
+	// Whoever stands before it in one of its lanes is older, so that this ends.
+	it := c.window.first.items
+	for it.last == nil && !it.heads() {
+		if head := it.lane.queue.front(); head != it {
+			it = head
+		} else {
+			it = it.old.queue.front()
+		}
+	}
+	return it.last
 }

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"container/heap"
+	"fmt"
 	"time"
 
 	"github.com/s3db-go/replicator/cdc"
@@ -12,8 +13,10 @@ type target struct {
 	name   string
 	limits cdc.Limits
 	lanes  map[string]*lane
-	ready  queue[*item] // heads of lanes, in the order in which they became ready
-	queued bool         // stands in Core.runnable
+	held   map[string]uint64 // lanes closed for what comes after this Seq
+	ready  queue[*item]      // heads of lanes, in the order in which they became ready
+	halves queue[*bisection] // to be asked next
+	queued bool              // stands in Core.runnable
 
 	shapes   []*shape
 	due      queue[*shape] // to be synced before anything goes
@@ -37,7 +40,7 @@ type shape struct {
 func (c *Core) targetOf(name string) *target {
 	t := c.targets[name]
 	if t == nil {
-		t = &target{name: name, lanes: map[string]*lane{}, limits: c.set.Limits(name)}
+		t = &target{name: name, lanes: map[string]*lane{}, held: map[string]uint64{}, limits: c.set.Limits(name)}
 		c.targets[name] = t
 	}
 	return t
@@ -75,13 +78,44 @@ func (c *Core) demand(t *target, s *shape) {
 
 // ready lets an item go as soon as there is a place for it, if it is its turn.
 func (c *Core) ready(it *item) {
-	if it.busy || it.parked || !it.heads() {
+	if it.busy || it.parked {
 		return
+	}
+	if !it.heads() {
+		for _, l := range [...]*lane{it.lane, it.old} {
+			if l != nil && l.queue.front() == it {
+				c.stall(l)
+			}
+		}
+		return
+	}
+	if it.lane.gone > 0 {
+		if _, _, complete := c.complete(it.lane, 0); !complete {
+			c.want(it)
+			return
+		}
+	}
+	it.lane.away = false
+	if it.old != nil {
+		it.old.away = false
 	}
 	if it.err == nil && it.shape != nil {
 		it.err = it.shape.err
 	}
-	if it.err != nil {
+	switch {
+	case it.err != nil:
+		it.hold(1, []*item{it})
+		c.end(it, Failed)
+		return
+	case c.isHeld(it):
+		it.err = errHeld
+		it.hold(1, []*item{it})
+		c.end(it, Held)
+		return
+	case c.hopeless(it):
+		it.err = fmt.Errorf("unavailable for more than %v: %w", c.set.GiveUpAfter, c.breaker.err)
+		n, parts, _ := c.complete(it.lane, 0)
+		it.hold(n, parts)
 		c.end(it, Failed)
 		return
 	}
@@ -91,7 +125,7 @@ func (c *Core) ready(it *item) {
 
 // run puts a target among those that have something to start.
 func (c *Core) run(t *target) {
-	if !t.queued && !t.syncing && !t.waiting && (t.ready.len() > 0 || t.due.len() > 0) {
+	if !t.queued && !t.syncing && !t.waiting && (t.ready.len() > 0 || t.due.len() > 0 || t.halves.len() > 0) {
 		t.queued = true
 		c.runnable.push(t)
 	}
@@ -109,15 +143,16 @@ func (c *Core) start() {
 		}
 		return
 	}
-	for idle := 0; idle < c.runnable.len() && len(c.running) < c.set.Concurrency && c.breaker.allows(c.now); {
+	for idle := 0; idle < c.runnable.len() && len(c.running) < c.set.Concurrency && c.breaker.allows(c.now) && c.bucket.most(c.now) > 0; {
 		t := c.runnable.pop()
 		t.queued = false
-		if c.startOne(t) {
+		started := c.startOne(t)
+		c.run(t)
+		if started {
 			idle = 0
-		} else {
+		} else if t.queued {
 			idle++
 		}
-		c.run(t)
 	}
 }
 
@@ -130,7 +165,11 @@ func (c *Core) startOne(t *target) bool {
 		t.syncing = true
 		c.act(Sync{Target: t.name, Resource: s.resource, Rule: s.rule, shape: s, wanted: s.wanted, probe: probe})
 	case len(c.running) < t.limits.Concurrency:
-		a := c.form(t, probe)
+		a := c.next(t, probe)
+		if a == nil {
+			return false
+		}
+		c.bucket.spend(len(a.items))
 		c.running = append(c.running, a)
 		c.act(Apply{a})
 	default:
@@ -138,6 +177,18 @@ func (c *Core) startOne(t *target) bool {
 	}
 	c.breaker.probing = probe
 	return true
+}
+
+// next gives the next attempt at a target, nil if there is none after all.
+func (c *Core) next(t *target, probe bool) *Attempt {
+	for t.halves.len() > 0 {
+		b := t.halves.pop()
+		if !probe {
+			return c.half(b)
+		}
+		c.abandon(b)
+	}
+	return c.form(t, probe)
 }
 
 // onSynced lets a target's deliveries go, or fails them if it refused the schema for
@@ -152,7 +203,7 @@ func (c *Core) onSynced(e Synced) {
 	}
 	switch {
 	case e.Err == nil:
-		s.known, s.version = true, max(e.Sync.wanted, e.Version)
+		s.known, s.version = true, e.Version
 		c.synced(t)
 		t.limits = c.set.Limits(t.name)
 		if s.wanted > s.version {

@@ -29,7 +29,11 @@ func (t *timers) Pop() any {
 
 // park lets an item wait, and brings it back by way of its lane.
 func (c *Core) park(it *item, wait time.Duration) {
-	it.busy = false
+	it.free()
+	c.stall(it.lane)
+	if it.old != nil {
+		c.stall(it.old)
+	}
 	if wait <= 0 {
 		c.ready(it)
 		return

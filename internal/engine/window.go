@@ -8,7 +8,7 @@ import (
 	"github.com/s3db-go/replicator/internal/journal"
 )
 
-// window knows which changes are loaded and not settled. Only those are held, in
+// window knows which changes were read and are not settled. Only those are held, in
 // order of Seq; whatever else was read is settled, so the gaps between them are the
 // cursor's ranges. However long one change holds the low-water mark down, the
 // window does not grow with what settles above it.
@@ -16,30 +16,32 @@ type window struct {
 	first, last *entry
 	read        uint64          // every Seq up to here is in the list or settled
 	restored    []journal.Range // settled in a former run, above read+1
-	bytes       int
+	partial     []journal.Part  // settled in part in a former run, above read
+	bytes       int             // of the entries that have their payload
 	entries     int
+	parked      int // entries whose payload was given back
 	free        []*entry
 }
 
-// entry is a change that is loaded and not settled.
-//
-// Where a change has several deliveries, one of them may be settled long before
-// another is. The change then comes again after a restart with all of them, and so
-// must whatever followed the settled one in its lane: else an old state would
-// overwrite a newer one for good. Such a follower is held: it is not settled before
-// what it follows.
+// entry is a change that was read and is not settled.
 type entry struct {
-	change     *cdc.Change
-	cost       int      // bytes of the window
-	open       int      // items not settled, and entries that hold this one
-	shared     bool     // it may stay open when an item of it has left its lane
-	followers  []*entry // those that this one holds
-	tails      []*lane  // lanes in which it may be the last
+	seq  uint64
+	at   int64 // when it was announced, in microseconds since 1970
+	cost int   // bytes of the window
+	// change is nil, or without its data, while the payload is given back.
+	change *cdc.Change
+	bytes  int   // of the change alone
+	items  *item // those that are not settled, by sibling
+	open   int   // how many they are
+	// present counts those among them that have their payload. At 0 the change has
+	// none either.
+	present    int
+	done       []string // targets at which it is settled
 	prev, next *entry
 }
 
 func newWindow(c journal.Cursor) window {
-	return window{read: c.Low, restored: slices.Clone(c.Ranges)}
+	return window{read: c.Low, restored: slices.Clone(c.Ranges), partial: slices.Clone(c.Partial)}
 }
 
 // settled reports whether a change that comes from the journal was settled before.
@@ -51,31 +53,96 @@ func (w *window) settled(seq uint64) bool {
 	return i < len(w.restored) && seq >= w.restored[i].First
 }
 
-// pass notes that the journal was read up to seq.
-func (w *window) pass(seq uint64) {
+// pass notes that the journal was read up to seq, and gives the targets at which
+// that change was settled in a former run.
+func (w *window) pass(seq uint64) (done []string) {
+	for len(w.partial) > 0 && w.partial[0].Seq <= seq {
+		if w.partial[0].Seq == seq {
+			done = w.partial[0].Targets
+		}
+		w.partial = w.partial[1:]
+	}
 	w.read = max(w.read, seq)
 	for len(w.restored) > 0 && w.restored[0].First <= w.read+1 {
 		w.read = max(w.read, w.restored[0].Last)
 		w.restored = w.restored[1:]
 	}
+	return done
 }
 
 // add puts the change that was just read at the end.
-func (w *window) add(change *cdc.Change, cost, items int) *entry {
+func (w *window) add(change *cdc.Change, bytes, items int) *entry {
 	e := take(&w.free)
-	e.change, e.cost, e.open, e.shared, e.prev = change, cost, items, items > 1, w.last
+	e.seq, e.at, e.change, e.bytes, e.prev = change.Seq, change.Time.UnixMicro(), change, bytes, w.last
+	e.cost, e.open, e.present = bytes+items*itemCost, items, items
 	if w.last == nil {
 		w.first = e
 	} else {
 		w.last.next = e
 	}
 	w.last = e
-	w.bytes += cost
+	w.bytes += e.cost
 	w.entries++
 	return e
 }
 
-// remove takes out an entry that is settled.
+// lose notes that one more of an entry's deliveries has no payload, and with the last
+// one gives back the change's own.
+func (w *window) lose(e *entry) {
+	if e.present--; e.present > 0 {
+		return
+	}
+	w.bytes -= e.cost
+	w.parked++
+	e.change = e.header()
+}
+
+// header is what a notice tells of a change. Where every change goes by itself none
+// is told before its payload is read again, so that it needs none.
+func (e *entry) header() *cdc.Change {
+	for it := e.items; it != nil; it = it.sibling {
+		if !it.target.limits.Events {
+			h := *e.change
+			h.Data, h.Before, h.Trace = nil, nil, ""
+			return &h
+		}
+	}
+	return nil
+}
+
+// regain notes that one more has its payload again.
+func (w *window) regain(e *entry, change *cdc.Change) {
+	if e.present++; e.present == 1 {
+		w.bytes += e.cost
+		w.parked--
+		e.change = change
+	}
+}
+
+// settle takes a delivery off its entry, which goes with the last one.
+func (w *window) settle(it *item) {
+	e := it.entry
+	for at := &e.items; *at != nil; at = &(*at).sibling {
+		if *at == it {
+			*at = it.sibling
+			break
+		}
+	}
+	if e.open--; e.open == 0 {
+		if e.present > 0 {
+			w.bytes -= e.cost
+		} else {
+			w.parked--
+		}
+		w.remove(e)
+		return
+	}
+	e.done = append(e.done, it.target.name)
+	if !it.away {
+		w.lose(e)
+	}
+}
+
 func (w *window) remove(e *entry) {
 	if e.prev == nil {
 		w.first = e.next
@@ -87,7 +154,6 @@ func (w *window) remove(e *entry) {
 	} else {
 		e.next.prev = e.prev
 	}
-	w.bytes -= e.cost
 	w.entries--
 	give(&w.free, e)
 }
@@ -95,7 +161,7 @@ func (w *window) remove(e *entry) {
 // low is the Seq up to which everything is settled.
 func (w *window) low() uint64 {
 	if w.first != nil {
-		return w.first.change.Seq - 1
+		return w.first.seq - 1
 	}
 	return w.read
 }
@@ -115,13 +181,17 @@ func (w *window) cursor() journal.Cursor {
 	for e := w.first; e != nil; e = e.next {
 		end := w.read
 		if e.next != nil {
-			end = e.next.change.Seq - 1
+			end = e.next.seq - 1
 		}
-		if end > e.change.Seq {
-			c.Ranges = append(c.Ranges, journal.Range{First: e.change.Seq + 1, Last: end})
+		if end > e.seq {
+			c.Ranges = append(c.Ranges, journal.Range{First: e.seq + 1, Last: end})
+		}
+		if len(e.done) > 0 {
+			c.Partial = append(c.Partial, journal.Part{Seq: e.seq, Targets: slices.Clone(e.done)})
 		}
 	}
 	c.Ranges = append(c.Ranges, w.restored...)
+	c.Partial = append(c.Partial, w.partial...)
 	return c
 }
 
@@ -137,7 +207,7 @@ func take[T any](free *[]*T) *T {
 }
 
 // give clears v and keeps it for the next take. The list is as long as the most
-// that were in use at once, which the window bounds.
+// that were in use at once, which the window and the bound of what is parked bound.
 func give[T any](free *[]*T, v *T) {
 	var zero T
 	*v = zero

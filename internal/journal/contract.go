@@ -18,7 +18,8 @@ type Journal interface {
 
 	// Commit ends change i of the announcement: it gets the next Seq and Version.
 	// Not waited for; a reader sees it when it is durable. With as not nil the
-	// change is committed with as's Op, Data, Before and Origin in place of what was
+	// change is committed with as's Op, Data, Before, Origin and SchemaVersion in place of
+	// what was
 	// announced (a foreign writer came in between).
 	Commit(t Ticket, i int, as *cdc.Change)
 
@@ -28,14 +29,34 @@ type Journal interface {
 	// Append commits changes that were not announced, durably.
 	Append(ctx context.Context, changes []cdc.Change) error
 
+	// AppendTo is Append for one destination alone; a destination of "" is an error.
+	// With w not nil only those changes are committed whose record has had no commit
+	// since w was begun: to see that and to commit is one step, so that no commit
+	// comes in between. An announcement that is open counts as no commit, since its
+	// own comes later. It gives how many were committed, and [ErrWatchFull] if w can't
+	// tell any more.
+	AppendTo(ctx context.Context, destination string, changes []cdc.Change, w *Watch) (int, error)
+
+	// AppendSchema notes, durably and in order with the changes, that those of the
+	// resource that come later may follow this version of its schema.
+	AppendSchema(ctx context.Context, resource string, version int) error
+
+	// Watch begins to note which records have commits, for AppendTo. It costs memory
+	// for each of them until its Close.
+	Watch() *Watch
+
 	// Unresolved gives the announcements that a former process left open, in order
 	// of their Begin. Each is ended by Commit or Abort like any other.
 	Unresolved() []Announced
 
-	// Read gives a reader of the committed changes with a Seq above after, in order
-	// of Seq. A position beyond the end is ErrCorrupt: the journal was lost or
-	// replaced while a cursor stayed.
+	// Read gives a reader of everything committed with a Seq above after, in order of
+	// Seq, whomever it is for. A position beyond the end is ErrCorrupt: the journal
+	// was lost or replaced while a cursor stayed.
 	Read(after uint64) (Reader, error)
+
+	// ReadFor is Read for one destination: what AppendTo wrote for another one comes
+	// as [Foreign], undecoded.
+	ReadFor(destination string, after uint64) (Reader, error)
 
 	// Last is the Seq of the newest committed change, durable or not, 0 if there
 	// never was one.
@@ -81,17 +102,61 @@ type Reader interface {
 	Close() error
 }
 
-// Entry is a committed change and its encoded size.
+// Entry is what stands at one Seq.
 type Entry struct {
+	Kind EntryKind
+	// To is the destination that alone is to get it, "" for all.
+	To string
+	// Change is never nil, and always has Seq and Version. The kinds other than
+	// Committed say what else is set in it.
 	Change *cdc.Change
-	Bytes  int
+	// Bytes is what the entry counts for in [Reader.Next]: its encoded size.
+	Bytes int
 }
 
+// EntryKind says what an Entry is.
+type EntryKind uint8
+
+// The kinds of entries.
+const (
+	// Committed: a change.
+	Committed EntryKind = iota
+	// Schema: from here on changes of Change.Resource may follow the version
+	// Change.SchemaVersion of its schema.
+	Schema
+	// Foreign: a change for another destination. It is settled by having been passed;
+	// Change has nothing but its numbers, and Bytes is foreignBytes.
+	Foreign
+)
+
+// foreignBytes is what an entry for another destination counts for: about what it
+// takes in memory, so that a reader that passes a million of them still gets them in
+// pieces.
+const foreignBytes = 256
+
+// For gives the journal as one destination sees it: its Read is ReadFor.
+func For(j Journal, destination string) Journal { return view{j, destination} }
+
+type view struct {
+	Journal
+	destination string
+}
+
+func (v view) Read(after uint64) (Reader, error) { return v.ReadFor(v.destination, after) }
+
 // Cursor is what a destination has settled: every Seq up to Low, and the ranges
-// above it, which are sorted, do not touch, and lie above Low+1.
+// above it, which are sorted, do not touch, and lie above Low+1. Partial holds, sorted
+// by Seq, the changes in between of which it has settled some deliveries and not all.
 type Cursor struct {
-	Low    uint64
-	Ranges []Range
+	Low     uint64
+	Ranges  []Range
+	Partial []Part
+}
+
+// Part is a change that is settled at some of a destination's targets.
+type Part struct {
+	Seq     uint64
+	Targets []string // at least one
 }
 
 // Range holds the Seqs from First to Last, both included.
@@ -105,5 +170,9 @@ type Stats struct {
 	Open     int    // announced and not ended
 	Segments int
 	Bytes    int64 // on disk
-	Err      error // why nothing can be written any more, nil if all is well
+	Pressure Pressure
+	// Unjournaled counts the changes that were let go since the journal was opened,
+	// under the policy of this name.
+	Unjournaled uint64
+	Err         error // why nothing can be written any more, nil if all is well
 }

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io/fs"
 	"maps"
-	"math"
 	"path"
 	"slices"
 	"strings"
@@ -16,8 +15,10 @@ import (
 )
 
 // Cursors are one file each in cursorDir. The content is the name's length (u32),
-// the name, Low, and First and Last of every range (u64). The name stands in it so
-// that a file that was copied or renamed is not taken for another's.
+// the name, Low, and First and Last of every range (u64). If changes are settled in
+// part, 16 zero bytes follow, which are no range, and for each change Seq (u64), the
+// number of targets (u32), and each target's length (u32) and name. The cursor's name
+// stands in it so that a file that was copied or renamed is not taken for another's.
 const (
 	cursorDir    = "cursors"
 	cursorPrefix = "cursor-" // keeps names that a system reserves (con, nul) apart
@@ -40,13 +41,18 @@ func cursorPath(name string) string {
 
 // highest is the highest Seq that a cursor speaks of.
 func (c Cursor) highest() uint64 {
+	highest := c.Low
 	if n := len(c.Ranges); n > 0 {
-		return c.Ranges[n-1].Last
+		highest = c.Ranges[n-1].Last
 	}
-	return c.Low
+	if n := len(c.Partial); n > 0 {
+		highest = max(highest, c.Partial[n-1].Seq)
+	}
+	return highest
 }
 
-// validate judges the form: ranges sorted, apart, and above Low+1.
+// validate judges the form: ranges sorted, apart, and above Low+1; parts sorted, above
+// Low, and each with a target.
 func (c Cursor) validate() error {
 	last := c.Low
 	for _, r := range c.Ranges {
@@ -55,47 +61,105 @@ func (c Cursor) validate() error {
 		}
 		last = r.Last
 	}
+	last = c.Low
+	for _, p := range c.Partial {
+		if p.Seq <= last || len(p.Targets) == 0 {
+			return fmt.Errorf("journal: cursor: %d targets of %d after %d", len(p.Targets), p.Seq, last)
+		}
+		last = p.Seq
+	}
 	return nil
 }
 
 func (c Cursor) clone() Cursor {
 	c.Ranges = slices.Clone(c.Ranges)
+	c.Partial = slices.Clone(c.Partial)
+	for i := range c.Partial {
+		c.Partial[i].Targets = slices.Clone(c.Partial[i].Targets)
+	}
 	return c
 }
 
 func (c Cursor) encode(name string) []byte {
-	b := binary.LittleEndian.AppendUint32(nil, uint32(len(name)))
-	b = append(b, name...)
+	b := appendText(nil, name)
 	b = binary.LittleEndian.AppendUint64(b, c.Low)
 	for _, r := range c.Ranges {
 		b = binary.LittleEndian.AppendUint64(b, r.First)
 		b = binary.LittleEndian.AppendUint64(b, r.Last)
 	}
-	return wrap(cursorMagic, b)
+	if len(c.Partial) > 0 {
+		b = append(b, make([]byte, rangeSize)...)
+	}
+	for _, p := range c.Partial {
+		b = binary.LittleEndian.AppendUint64(b, p.Seq)
+		b = binary.LittleEndian.AppendUint32(b, uint32(len(p.Targets)))
+		for _, t := range p.Targets {
+			b = appendText(b, t)
+		}
+	}
+	return b
+}
+
+// rangeSize is what a range takes.
+const rangeSize = 16
+
+func appendText(b []byte, s string) []byte {
+	return append(binary.LittleEndian.AppendUint32(b, uint32(len(s))), s...)
 }
 
 var errCursor = errors.New("its content makes no sense")
 
 func decodeCursor(b []byte) (name string, c Cursor, err error) {
-	if len(b) < 4 {
+	name, b, ok := cutText(b)
+	if !ok || len(b) < 8 {
 		return "", c, errCursor
 	}
-	n := binary.LittleEndian.Uint32(b)
-	b = b[4:]
-	if uint64(n)+8 > uint64(len(b)) || (len(b)-int(n)-8)%16 != 0 {
-		return "", c, errCursor
-	}
-	name, b = string(b[:n]), b[n:]
 	c.Low = binary.LittleEndian.Uint64(b)
-	for b = b[8:]; len(b) > 0; b = b[16:] {
-		c.Ranges = append(c.Ranges, Range{binary.LittleEndian.Uint64(b), binary.LittleEndian.Uint64(b[8:])})
+	parts := false
+	for b = b[8:]; len(b) >= rangeSize && !parts; b = b[rangeSize:] {
+		r := Range{binary.LittleEndian.Uint64(b), binary.LittleEndian.Uint64(b[8:])}
+		if parts = r == (Range{}); !parts {
+			c.Ranges = append(c.Ranges, r)
+		}
+	}
+	if parts == (len(b) == 0) {
+		return "", c, errCursor
+	}
+	for len(b) > 0 {
+		if len(b) < 12 {
+			return "", c, errCursor
+		}
+		p := Part{Seq: binary.LittleEndian.Uint64(b)}
+		n := binary.LittleEndian.Uint32(b[8:])
+		b = b[12:]
+		for range n {
+			var target string
+			if target, b, ok = cutText(b); !ok {
+				return "", c, errCursor
+			}
+			p.Targets = append(p.Targets, target)
+		}
+		c.Partial = append(c.Partial, p)
 	}
 	return name, c, c.validate()
 }
 
+// cutText takes off what appendText put before the rest.
+func cutText(b []byte) (text string, rest []byte, ok bool) {
+	if len(b) < 4 {
+		return "", nil, false
+	}
+	n := binary.LittleEndian.Uint32(b)
+	b = b[4:]
+	if uint64(n) > uint64(len(b)) {
+		return "", nil, false
+	}
+	return string(b[:n]), b[n:], true
+}
+
 // readCursors reads all cursors and gives the leftovers of unfinished writes, which
 // may be removed.
-func readCursors(fsys disk.FS) (cursors map[string]Cursor, leftovers []string, err error) {
+func readCursors(fsys vault) (cursors map[string]Cursor, leftovers []string, err error) {
 	cursors = map[string]Cursor{}
 	entries, err := fsys.ReadDir(cursorDir)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -113,7 +177,7 @@ func readCursors(fsys disk.FS) (cursors map[string]Cursor, leftovers []string, e
 		if !strings.HasPrefix(e.Name(), cursorPrefix) {
 			continue
 		}
-		b, err := unwrap(fsys, file, cursorMagic, hintCursor)
+		b, err := fsys.unwrap(file, cursorMagic, hintCursor)
 		if err != nil {
 			return nil, nil, err
 		}
@@ -151,7 +215,11 @@ func (d *Disk) SaveCursor(name string, c Cursor) error {
 	if err := c.validate(); err != nil {
 		return err
 	}
-	if err := d.awaitDurable(c.highest()); err != nil {
+	err := d.awaitDurable(c.highest())
+	if err == nil {
+		err = d.awaitFlush(c.highest())
+	}
+	if err != nil {
 		return fmt.Errorf("journal: cursor %s: %w", name, err)
 	}
 	d.saving.Lock()
@@ -159,7 +227,11 @@ func (d *Disk) SaveCursor(name string, c Cursor) error {
 	if err := d.judgeCursor(c); err != nil {
 		return fmt.Errorf("journal: cursor %s: %w", name, err)
 	}
-	if err := disk.WriteFile(d.fs, cursorPath(name), c.encode(name), disk.PrivateFile); err != nil {
+	b, err := d.fs.wrap(cursorMagic, c.encode(name))
+	if err == nil {
+		err = disk.WriteFile(d.fs, cursorPath(name), b, disk.PrivateFile)
+	}
+	if err != nil {
 		return fmt.Errorf("journal: cursor %s: %w", name, err)
 	}
 	d.cursors[name] = c.clone()
@@ -193,7 +265,7 @@ func (d *Disk) DropCursor(name string) error {
 func (d *Disk) awaitDurable(seq uint64) error {
 	for {
 		d.mu.Lock()
-		durable, last, more, err := d.durable, d.last, d.more, d.refused()
+		durable, last, more, err := d.durable, d.last, d.more, d.over()
 		d.mu.Unlock()
 		switch {
 		case seq <= durable:
@@ -218,37 +290,4 @@ func (d *Disk) judgeCursor(c Cursor) error {
 		return fmt.Errorf("seq %d is no longer there, the journal begins at %d", c.Low+1, first)
 	}
 	return nil
-}
-
-// trim deletes the segments that no cursor needs, never the newest. Announcements
-// need none: each segment repeats those that are open at its beginning. The caller
-// holds saving.
-func (d *Disk) trim() {
-	if len(d.cursors) == 0 {
-		return
-	}
-	low := uint64(math.MaxUint64)
-	for _, c := range d.cursors {
-		low = min(low, c.Low)
-	}
-	d.mu.Lock()
-	n := 0
-	for n+1 < len(d.segments) && d.segments[n+1].first <= low+1 {
-		n++
-	}
-	dropped := slices.Clone(d.segments[:n])
-	d.segments = slices.Delete(d.segments, 0, n)
-	d.mu.Unlock()
-	if n == 0 {
-		return
-	}
-	// What fails here costs room until the next start, and nothing else: what is
-	// left is taken for a part of the journal that nobody needs.
-	var failed error
-	for _, s := range dropped {
-		failed = errors.Join(failed, d.fs.Remove(segmentName(s.number)))
-	}
-	if failed = errors.Join(failed, d.fs.SyncDir(".")); failed != nil {
-		d.opts.Logger.Warn("journal: can't delete segments that are no longer needed", "err", failed)
-	}
 }

@@ -3,6 +3,7 @@ package journal_test
 import (
 	"bytes"
 	"errors"
+	"flag"
 	"fmt"
 	"io/fs"
 	"maps"
@@ -58,10 +59,11 @@ func patch(t *testing.T, fsys disk.FS, name string, offset int, b []byte, size i
 }
 
 // closedJournal runs the script and gives what is left of it, as often as is asked.
-func closedJournal(t *testing.T) (*model, func() *faultfs.FS) {
+func closedJournal(t *testing.T, e journal.Encryption) (*model, func() *faultfs.FS) {
 	t.Helper()
 	fsys := faultfs.New()
 	m := newModel(t)
+	m.opts.Encryption = e
 	if err := m.attach(fsys); err != nil {
 		t.Fatal(err)
 	}
@@ -81,12 +83,24 @@ func closedJournal(t *testing.T) (*model, func() *faultfs.FS) {
 
 func used(b []byte) int { return len(bytes.TrimRight(b, "\x00")) }
 
+var exhaustive = flag.Bool("exhaustive", false, "do every damage to every byte")
+
 // Whatever is done to a byte after a clean Close is told: at once in the newest
-// segment, the cursors and the end mark, and when it is read in the older segments.
+// segment, the cursors and the end mark, when it is read in the older segments, and by
+// Check everywhere.
 func TestDamageAfterClose(t *testing.T) {
-	past, clone := closedJournal(t)
+	for name, e := range map[string]journal.Encryption{"plain": {}, "encrypted": keyed("a")} {
+		t.Run(name, func(t *testing.T) { testDamage(t, e) })
+	}
+}
+
+func testDamage(t *testing.T, e journal.Encryption) {
+	past, clone := closedJournal(t, e)
+	if c, err := journal.Check(clone(), e); err != nil || c.Segments < 3 || c.Frames < 30 || c.Last == 0 || c.Cursors == 0 {
+		t.Fatalf("nothing is damaged: %+v, %v", c, err)
+	}
 	files := contents(t, clone(), ".")
-	newest, _ := journal.Newest(t, clone())
+	newest, _ := journal.Newest(t, clone(), e)
 	type fault struct {
 		what string
 		do   func(b []byte, at int) (patch []byte, size int)
@@ -117,6 +131,12 @@ func TestDamageAfterClose(t *testing.T) {
 			default:
 				every = 3
 			}
+			if e.Key != nil {
+				every *= 7 // the checksums are those of the plain one
+			}
+			if *exhaustive {
+				every = 1
+			}
 			for at := 0; at < used(b); at += every {
 				p, size := f.do(b, at)
 				if size < 0 && bytes.Equal(p, b[at:at+len(p)]) {
@@ -125,6 +145,7 @@ func TestDamageAfterClose(t *testing.T) {
 				tried++
 				fsys := clone()
 				patch(t, fsys, name, at, p, size)
+				_, checked := journal.Check(fsys, e)
 				future := past.clone()
 				err := future.attach(fsys)
 				if future.Journal != nil && name != newest && strings.HasSuffix(name, ".seg") {
@@ -133,22 +154,24 @@ func TestDamageAfterClose(t *testing.T) {
 					t.Errorf("%s, byte %d of %d: %s: opened; %v", name, at, used(b), f.what, err)
 					future.Close()
 				}
-				var damage *journal.CorruptError
-				if !errors.As(err, &damage) || damage.File == "" || damage.Hint == "" || !strings.Contains(err.Error(), damage.File) {
-					t.Errorf("%s, byte %d of %d: %s: %v", name, at, used(b), f.what, err)
+				for _, err := range []error{err, checked} {
+					damage, ok := errors.AsType[*journal.CorruptError](err)
+					if !ok || damage.File == "" || damage.Hint == "" || !strings.Contains(err.Error(), damage.File) {
+						t.Errorf("%s, byte %d of %d: %s: %v", name, at, used(b), f.what, err)
+					}
 				}
 			}
 		}
 	}
-	if segments < 3 || tried < 2000 {
+	if segments < 3 || tried < 1000 {
 		t.Fatalf("only %d segments and %d faults", segments, tried)
 	}
 }
 
 // What follows the end of a segment holds nothing: damage there harms nothing.
 func TestDamageBehindTheEnd(t *testing.T) {
-	past, clone := closedJournal(t)
-	newest, end := journal.Newest(t, clone())
+	past, clone := closedJournal(t, journal.Encryption{})
+	newest, end := journal.Newest(t, clone(), journal.Encryption{})
 	size := len(contents(t, clone(), ".")[newest])
 	if size-end < 100 {
 		t.Fatal("nothing is behind the end at", end)
@@ -175,13 +198,13 @@ func TestDamageAfterCrash(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	name, before := journal.Newest(t, fsys)
+	name, before := journal.Newest(t, fsys, journal.Encryption{})
 	if err := m.append(1); err != nil {
 		t.Fatal(err)
 	}
 	crashed := fsys.Crash(0)
 	m.Close()
-	_, end := journal.Newest(t, crashed)
+	_, end := journal.Newest(t, crashed, journal.Encryption{})
 	b := contents(t, crashed, ".")[name]
 	for at := range end {
 		damaged := crashed.Crash(0)
@@ -213,7 +236,7 @@ func TestUnknownFormat(t *testing.T) {
 		{"end version", "end", "version 2"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			_, clone := closedJournal(t)
+			_, clone := closedJournal(t, journal.Encryption{})
 			fsys := clone()
 			journal.Modernize(t, fsys, tt.file)
 			before := contents(t, fsys, ".")
@@ -230,9 +253,9 @@ func TestUnknownFormat(t *testing.T) {
 
 // A segment that is missing is told, unless nobody needs what is before it.
 func TestMissingSegment(t *testing.T) {
-	past, clone := closedJournal(t)
+	past, clone := closedJournal(t, journal.Encryption{})
 	files := contents(t, clone(), ".")
-	newest, _ := journal.Newest(t, clone())
+	newest, _ := journal.Newest(t, clone(), journal.Encryption{})
 	for name := range files {
 		if !strings.HasSuffix(name, ".seg") {
 			continue

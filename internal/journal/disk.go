@@ -26,10 +26,16 @@
 // new one. If that fails too, nothing is written any more until the journal is
 // opened again.
 //
+// Where there is no room, the two groups in memory are shed of all but the ends of
+// what was announced before, which wait until there is; see full.go.
+//
 // Opening reads the newest segment from its beginning, which repeats the
 // announcements that were open there, and goes on writing where it ends: so a
 // restart costs no segment, and the frames that follow prove that those before were
-// durable.
+// durable. Only an encrypted journal begins a new one after a crash; see encrypt.go.
+//
+// What is said above of being durable is so under SyncAlways; sync.go says what the
+// other modes, and memory.go what a journal in memory, leave of it.
 package journal
 
 import (
@@ -37,7 +43,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"log/slog"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -48,37 +53,9 @@ import (
 	"github.com/s3db-go/replicator/internal/disk"
 )
 
-// Options of [Open]. The zero value is ready.
-type Options struct {
-	// Now is the wall clock from which versions are made; time.Now by default.
-	Now func() time.Time
-	// SegmentBytes is how large a segment gets before the next one is begun; a
-	// segment is exceeded by at most one group of writes. The first ones of a new
-	// journal are smaller. 64 MiB by default.
-	SegmentBytes int64
-	// TailBytes is how much of the newest changes, by encoded size, stays in memory
-	// for readers that keep up. 16 MiB by default.
-	TailBytes int
-	// Logger gets what an operator should know: a torn tail that was cut, a failed
-	// write. nil is silence.
-	Logger *slog.Logger
-}
-
-func (o Options) withDefaults() Options {
-	if o.Now == nil {
-		o.Now = time.Now
-	}
-	o.SegmentBytes = cmp.Or(o.SegmentBytes, 64<<20)
-	o.TailBytes = cmp.Or(o.TailBytes, 16<<20)
-	if o.Logger == nil {
-		o.Logger = slog.New(slog.DiscardHandler)
-	}
-	return o
-}
-
 // Disk is the journal in a directory. Safe for concurrent use; [Open] makes one.
 type Disk struct {
-	fs         disk.FS
+	fs         vault
 	opts       Options
 	lock       io.Closer
 	unresolved []Announced // as found when opened
@@ -100,12 +77,25 @@ type Disk struct {
 	open     map[key]Entry
 	last     uint64 // Seq of the newest committed change
 	clock    clock.HLC
+	watches  watches
 	segments []segment
 	durable  uint64 // Seq of the newest change that readers may see
 	tail     tail
 	more     chan struct{} // closed when durable grows, or nothing can be read or written any more
 	err      error         // why nothing can be written any more
 	closing  bool
+
+	flushed   uint64        // Seq of the newest change that survives a loss of power
+	flushing  bool          // a flush is wanted
+	flushes   chan struct{} // closed by the next flush
+	syncTimer *time.Timer
+
+	full        error         // why no new changes can be written, nil while there is room
+	retry       bool          // look again whether there is room
+	roomy       chan struct{} // closed when there is; made with full
+	retryTimer  *time.Timer
+	pressure    Pressure
+	unjournaled uint64
 }
 
 var _ Journal = (*Disk)(nil)
@@ -119,7 +109,7 @@ func Open(fsys disk.FS, opts Options) (*Disk, error) {
 	if err != nil {
 		return nil, fmt.Errorf("journal: %w", err)
 	}
-	d, err := open(fsys, opts.withDefaults(), lock)
+	d, err := open(vault{fsys, opts.Encryption}, opts.withDefaults(), lock)
 	if err != nil {
 		lock.Close()
 		return nil, err
@@ -127,7 +117,7 @@ func Open(fsys disk.FS, opts Options) (*Disk, error) {
 	return d, nil
 }
 
-func open(fsys disk.FS, opts Options, lock io.Closer) (*Disk, error) {
+func open(fsys vault, opts Options, lock io.Closer) (*Disk, error) {
 	found, err := inspect(fsys)
 	if err != nil {
 		return nil, err
@@ -139,9 +129,12 @@ func open(fsys disk.FS, opts Options, lock io.Closer) (*Disk, error) {
 		cursors:    found.cursors,
 		current:    newGroup(),
 		open:       map[key]Entry{},
+		watches:    watches{},
 		last:       found.state.seq,
 		segments:   found.segments,
 		durable:    found.state.seq,
+		flushed:    found.state.seq,
+		flushes:    make(chan struct{}),
 		tail:       tail{next: found.state.seq + 1},
 		more:       make(chan struct{}),
 	}
@@ -149,6 +142,10 @@ func open(fsys disk.FS, opts Options, lock io.Closer) (*Disk, error) {
 	d.work.L = &d.mu
 	d.scratch.New = func() any { return new(scratch) }
 	d.close = sync.OnceValue(d.shutdown)
+	d.retryTimer = time.AfterFunc(fullRetry, d.tryAgain)
+	d.retryTimer.Stop()
+	d.syncTimer = time.AfterFunc(fullRetry, d.wantFlush)
+	d.syncTimer.Stop()
 	d.clock.Observe(found.state.version)
 	d.tickets.Store(uint64(found.state.ticket))
 	for i, a := range found.open {
@@ -181,7 +178,8 @@ func (d *Disk) release(s *scratch) {
 }
 
 // Begin implements [Journal]. The changes are copied; what their values refer to is
-// not, and must not be changed any more.
+// not, and must not be changed any more. Under the policy Unjournaled the ticket may
+// be one that nothing knows: its ends are ignored.
 func (d *Disk) Begin(ctx context.Context, changes []cdc.Change) (Ticket, error) {
 	if err := ctx.Err(); err != nil {
 		return 0, err
@@ -201,14 +199,19 @@ func (d *Disk) Begin(ctx context.Context, changes []cdc.Change) (Ticket, error) 
 	for _, it := range s.items {
 		s.steps = append(s.steps, step{
 			kind: kindBegin, key: key{ticket, it.index},
-			announced: Entry{it.change, it.size},
+			announced: Entry{Change: it.change, Bytes: it.size},
 		})
 	}
 
+	return ticket, d.insist(ctx, len(changes), func() error { return d.announce(ctx, s) })
+}
+
+// announce puts encoded announcements into the next group and waits for it.
+func (d *Disk) announce(ctx context.Context, s *scratch) error {
 	d.mu.Lock()
 	if err := d.refused(); err != nil {
 		d.mu.Unlock()
-		return 0, err
+		return err
 	}
 	for _, st := range s.steps {
 		d.open[st.key] = st.announced
@@ -218,19 +221,19 @@ func (d *Disk) Begin(ctx context.Context, changes []cdc.Change) (Ticket, error) 
 
 	select {
 	case <-g.done:
-		return ticket, g.err
+		return g.err
 	case <-ctx.Done():
 	}
 	select {
 	case <-g.done:
-		return ticket, g.err
+		return g.err
 	default:
 	}
 	// It is on its way to the disk and can't be called back, only ended.
-	for i := range changes {
-		d.Abort(ticket, i)
+	for _, st := range s.steps {
+		d.Abort(st.key.ticket, int(st.key.index))
 	}
-	return 0, ctx.Err()
+	return ctx.Err()
 }
 
 // enqueue adds frames, if they are not in it yet, and what they do to the group that
@@ -242,8 +245,20 @@ func (d *Disk) enqueue(frames []byte, steps ...step) *group {
 	return d.current
 }
 
+// now is the wall clock as far as versions need it: looked at once per group, since a
+// look by every caller was a tenth of the processor's time. The caller holds mu.
+func (d *Disk) now() time.Time {
+	if d.current.begun.IsZero() {
+		d.current.begun = d.opts.Now()
+	}
+	return d.current.begun
+}
+
 // refused says why nothing new is taken. The caller holds mu.
-func (d *Disk) refused() error {
+func (d *Disk) refused() error { return cmp.Or(d.over(), d.full) }
+
+// over says why nothing is taken any more, ends included. The caller holds mu.
+func (d *Disk) over() error {
 	if d.closing {
 		return cdc.ErrStopped
 	}
@@ -266,7 +281,7 @@ func (d *Disk) Commit(t Ticket, i int, as *cdc.Change) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	announced, ok := d.open[k]
-	if !ok || d.refused() != nil {
+	if !ok || d.over() != nil {
 		return
 	}
 	if as == nil {
@@ -274,11 +289,12 @@ func (d *Disk) Commit(t Ticket, i int, as *cdc.Change) {
 	}
 	delete(d.open, k)
 	d.last++
-	version := d.clock.Next(d.opts.Now())
+	d.watches.note(result.Change)
+	version := d.clock.Next(d.now())
 	d.current.frames = appendCommit(d.current.frames, k, d.last, version, replacing)
 	d.enqueue(nil, step{
 		kind: kindCommit, key: k, announced: announced,
-		committed: result, seq: d.last, version: version,
+		committed: result, as: replacing, seq: d.last, version: version,
 	})
 }
 
@@ -294,9 +310,9 @@ func (d *Disk) replacement(k key, as *cdc.Change) (Entry, []byte, error) {
 	if !ok {
 		return Entry{}, nil, nil
 	}
-	c.Op, c.Data, c.Before, c.Origin = as.Op, as.Data, as.Before, as.Origin
+	c.Op, c.Data, c.Before, c.Origin, c.SchemaVersion = as.Op, as.Data, as.Before, as.Origin, as.SchemaVersion
 	b, err := appendChange(nil, &c)
-	return Entry{&c, len(b)}, b, err
+	return Entry{Change: &c, Bytes: len(b)}, b, err
 }
 
 // Abort implements [Journal]. An end that was given before is ignored, as is one
@@ -306,51 +322,12 @@ func (d *Disk) Abort(t Ticket, i int) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	announced, ok := d.open[k]
-	if !ok || d.refused() != nil {
+	if !ok || d.over() != nil {
 		return
 	}
 	delete(d.open, k)
 	d.current.frames = appendAbort(d.current.frames, k)
 	d.enqueue(nil, step{kind: kindAbort, key: k, announced: announced})
-}
-
-// Append implements [Journal]. Once the changes are on their way to the disk it
-// waits for them, whatever becomes of ctx.
-func (d *Disk) Append(ctx context.Context, changes []cdc.Change) error {
-	if err := ctx.Err(); err != nil || len(changes) == 0 {
-		return err
-	}
-	changes = slices.Clone(changes)
-	s := d.scratch.Get().(*scratch)
-	defer d.release(s)
-	for i := range changes {
-		s.items = append(s.items, item{index: uint32(i), change: &changes[i]})
-	}
-	frames, err := appendAppend(s.frames, s.items)
-	if err != nil {
-		return err
-	}
-	s.frames = frames
-
-	d.mu.Lock()
-	if err := d.refused(); err != nil {
-		d.mu.Unlock()
-		return err
-	}
-	first, version := d.last+1, d.clock.Next(d.opts.Now())
-	d.last += uint64(len(changes))
-	d.clock.Observe(version + uint64(len(changes)) - 1)
-	numberAppends(s.frames, first, version)
-	for i, it := range s.items {
-		s.steps = append(s.steps, step{
-			kind: kindAppend, committed: Entry{it.change, it.size},
-			seq: first + uint64(i), version: version + uint64(i),
-		})
-	}
-	g := d.enqueue(s.frames, s.steps...)
-	d.mu.Unlock()
-	<-g.done
-	return g.err
 }
 
 // Unresolved implements [Journal].
@@ -377,12 +354,10 @@ func (d *Disk) Last() uint64 {
 func (d *Disk) Stats() Stats {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	s := Stats{Last: d.last, Durable: d.durable, Open: len(d.open), Segments: len(d.segments), Err: d.err}
+	s := Stats{Last: d.last, Durable: d.durable, Open: len(d.open), Segments: len(d.segments), Bytes: d.taken(),
+		Pressure: d.pressure, Unjournaled: d.unjournaled, Err: d.err}
 	if first := d.segments[0].first; first <= d.durable {
 		s.First = first
-	}
-	for _, seg := range d.segments {
-		s.Bytes += seg.size
 	}
 	return s
 }

@@ -204,7 +204,7 @@ func TestTornTailIsCutAndLogged(t *testing.T) {
 	for seed := range uint64(20) {
 		var log bytes.Buffer
 		crashed := fsys.Crash(seed)
-		name, end := journal.Newest(t, crashed)
+		name, end := journal.Newest(t, crashed, journal.Encryption{})
 		torn := used(contents(t, crashed, ".")[name]) > end+8
 		j := open(t, crashed, journal.Options{Logger: slog.New(slog.NewTextHandler(&log, nil))})
 		if cut := strings.Contains(log.String(), "torn tail"); cut != torn {
@@ -340,7 +340,7 @@ func TestTailIsShared(t *testing.T) {
 
 // The end mark is gone for good before anything is written behind the end.
 func TestEndMarkIsRemovedDurably(t *testing.T) {
-	_, clone := closedJournal(t)
+	_, clone := closedJournal(t, journal.Encryption{})
 	fsys := clone()
 	if _, err := journal.Open(noDirSync{fsys}, tiny); !errors.Is(err, errNoDirSync) {
 		t.Fatal(err)

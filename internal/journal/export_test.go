@@ -9,9 +9,9 @@ import (
 )
 
 // Newest gives the newest segment's file and where it ends.
-func Newest(t *testing.T, fsys disk.FS) (name string, end int) {
+func Newest(t *testing.T, fsys disk.FS, e Encryption) (name string, end int) {
 	t.Helper()
-	found, err := inspect(fsys)
+	found, err := inspect(vault{fsys, e})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -24,7 +24,7 @@ func Newest(t *testing.T, fsys disk.FS) (name string, end int) {
 // a small file. The checksums are right.
 func Modernize(t *testing.T, fsys disk.FS, what string) {
 	t.Helper()
-	found, err := inspect(fsys)
+	found, err := inspect(vault{FS: fsys})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -61,6 +61,22 @@ func Modernize(t *testing.T, fsys disk.FS, what string) {
 	if err != nil {
 		t.Fatal(err)
 	}
+}
+
+// Salts gives the salts of the encrypted segments and, for every frame that is written
+// under one, where it stands, from what is written at an offset.
+func Salts(b []byte, offset int64, salt []byte, frame func(salt string, offset int64, content []byte)) (next []byte) {
+	for len(b) >= headerSize && binary.LittleEndian.Uint32(b) > 0 {
+		size := min(sealedSize(b), int64(len(b)))
+		if kind(b[4]) == kindStart {
+			salt = b[headerSize+44:][:saltSize]
+		} else {
+			frame(string(salt), offset, b[headerSize:size])
+		}
+		offset += size
+		b = b[size:]
+	}
+	return salt
 }
 
 // AwaitSpare waits until the next segment's file is made. The writer must be idle.

@@ -5,6 +5,7 @@ import (
 	"flag"
 	"testing"
 
+	"github.com/s3db-go/replicator/internal/disk"
 	"github.com/s3db-go/replicator/internal/disk/faultfs"
 )
 
@@ -84,8 +85,8 @@ func TestCrashDuringRecovery(t *testing.T) {
 }
 
 // goOn opens what a crash left, checks it, and works with it.
-func (m *model) goOn(fsys *faultfs.FS) error {
-	m.Journal = nil
+func (m *model) goOn(fsys disk.FS) error {
+	m.Journal, m.check = nil, true
 	if err := m.attach(fsys); err != nil {
 		return err
 	}

@@ -28,9 +28,10 @@ const (
 
 	// maxChange is the largest change that is journaled, encoded.
 	maxChange = 32 << 20
-	// maxPayload is a frame that holds one such change and what goes with it. A
+	// maxPayload is a frame that holds one such change and what goes with it, names
+	// and all. A
 	// length above it is damage, so that no reader trusts it with memory.
-	maxPayload = maxChange + 64
+	maxPayload = maxChange + maxName + 256 + tagSize
 )
 
 // kind says what a frame holds; see payload.go.
@@ -42,6 +43,7 @@ const (
 	kindCommit
 	kindAbort
 	kindAppend
+	kindSchema
 )
 
 // place is where a frame stands.

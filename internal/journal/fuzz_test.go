@@ -2,6 +2,7 @@ package journal
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"os"
 	"testing"
@@ -28,9 +29,15 @@ func sampleSegment() []byte {
 	stamp(b, place{segment: 1}, 0)
 	own := appendCommit(nil, key{1, 0}, 7, 10, nil)
 	own = appendAbort(own, key{1, 1})
-	appended := mustFrames(appendAppend(nil, []item{{change: &c}, {index: 1, change: &c}}))
+	appended := mustFrames(appendAppend(nil, "", []item{{change: &c}, {index: 1, change: &c}}))
 	numberAppends(appended, 8, 11)
 	own = append(own, appended...)
+	appended = mustFrames(appendAppend(nil, "backup", []item{{change: &c}}))
+	numberAppends(appended, 10, 13)
+	own = append(own, appended...)
+	schema := appendSchema(nil, "r", 3)
+	numberAppends(schema, 11, 14)
+	own = append(own, schema...)
 	return append(b, stamp(own, place{1, born}, born)...)
 }
 
@@ -76,7 +83,7 @@ func replayAll(tb testing.TB, data []byte) (frames []byte, out []committed, rest
 func TestSampleSegment(t *testing.T) {
 	data := sampleSegment()
 	frames, out, rest, err := replayAll(t, data)
-	if err != nil || !bytes.Equal(frames, data) || len(out) != 3 || rest.proof != 0 {
+	if err != nil || !bytes.Equal(frames, data) || len(out) != 5 || rest.proof != 0 {
 		t.Fatal(len(frames), len(data), len(out), rest, err)
 	}
 	// A frame is valid in one place only.
@@ -120,8 +127,17 @@ func FuzzPayload(f *testing.F) {
 	for rest := sample; len(rest) > 0; rest = rest[sealedSize(rest):] {
 		f.Add(rest[4], rest[headerSize:sealedSize(rest)])
 	}
+	begins := appendStart(nil, start{first: 7, version: 9, sealing: &sealing{id: "key"}})
+	f.Add(byte(kindStart), begins[headerSize:headerSize+int(binary.LittleEndian.Uint32(begins))])
 	f.Fuzz(func(t *testing.T, k byte, payload []byte) {
-		if _, err := parseStart(payload); err != nil && !errors.Is(err, errPayload) && !errors.Is(err, ErrFormat) {
+		st, err := parseStart(payload)
+		switch {
+		case err == nil:
+			again := appendStart(nil, st)
+			if again = again[headerSize : headerSize+int(binary.LittleEndian.Uint32(again))]; !bytes.Equal(again, payload) {
+				t.Fatalf("%x became %x", payload, again)
+			}
+		case !errors.Is(err, errPayload) && !errors.Is(err, ErrFormat):
 			t.Fatal(err)
 		}
 		r := replay{pending: map[key][]byte{{1, 0}: {1}, {1, 1}: {2}}, seq: 6, version: 9}
@@ -129,6 +145,11 @@ func FuzzPayload(f *testing.F) {
 		for i, c := range out {
 			if c.seq != uint64(7+i) {
 				t.Fatal(out)
+			}
+		}
+		for _, c := range out {
+			if e, err := c.entry("other", nil); err == nil && (e.Change == nil || e.Change.Seq != c.seq) {
+				t.Fatal(e)
 			}
 		}
 		if size := 0; err == nil {
@@ -145,14 +166,15 @@ func FuzzPayload(f *testing.F) {
 // FuzzCursor: whatever the content, a cursor is read back as it was written, or
 // refused.
 func FuzzCursor(f *testing.F) {
-	f.Add(Cursor{Low: 3, Ranges: []Range{{5, 6}, {9, 9}}}.encode("backup")[envelopeSize:])
+	f.Add(Cursor{Low: 3, Ranges: []Range{{5, 6}, {9, 9}}}.encode("backup"))
+	f.Add(Cursor{Low: 3, Ranges: []Range{{5, 6}}, Partial: []Part{{4, []string{"a", ""}}}}.encode("backup"))
 	f.Add([]byte{0, 0, 0, 0})
 	f.Fuzz(func(t *testing.T, content []byte) {
 		name, c, err := decodeCursor(content)
 		if err != nil {
 			return
 		}
-		if again := c.encode(name)[envelopeSize:]; !bytes.Equal(again, content) {
+		if again := c.encode(name); !bytes.Equal(again, content) {
 			t.Fatalf("%x became %x", content, again)
 		}
 	})

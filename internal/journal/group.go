@@ -3,12 +3,14 @@ package journal
 import (
 	"maps"
 	"slices"
+	"time"
 )
 
 // group is what is written and flushed at once.
 type group struct {
 	frames []byte
 	steps  []step
+	begun  time.Time     // when the first version in it was given, zero before
 	done   chan struct{} // closed when its fate is known
 	err    error         // why it was not written; to be read after done
 }
@@ -34,9 +36,10 @@ type step struct {
 	key  key
 	// announced is what a begin, commit or abort is about.
 	announced Entry
-	// committed is what a commit or append gives to the readers, and its numbers,
-	// which its change gets when it is durable.
+	// committed is what a commit, append or schema gives to the readers, and its
+	// numbers, which its change gets when it is durable.
 	committed Entry
+	as        []byte // of a commit that replaces what was announced: the change, encoded
 	seq       uint64
 	version   uint64
 }

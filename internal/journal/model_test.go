@@ -2,6 +2,7 @@ package journal_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -22,7 +23,12 @@ var tiny = journal.Options{SegmentBytes: 4 << 10, TailBytes: 600}
 // model runs a script on a journal and knows what must be true of it, whatever
 // happened to the file system.
 type model struct {
-	t *testing.T
+	t    *testing.T
+	opts journal.Options
+	// weak: power was lost, and what was not flushed may be.
+	weak bool
+	// check checks the journal before it is opened.
+	check bool
 	journal.Journal
 	serial    int
 	changes   map[string]cdc.Change // whatever was handed over, by record id
@@ -45,7 +51,7 @@ type announced struct {
 
 func newModel(t *testing.T) *model {
 	return &model{
-		t: t, changes: map[string]cdc.Change{},
+		t: t, opts: tiny, changes: map[string]cdc.Change{},
 		cursors: map[string]journal.Cursor{}, attempted: map[string]journal.Cursor{},
 	}
 }
@@ -65,7 +71,12 @@ func (m *model) clone() *model {
 
 // attach opens a journal and checks it.
 func (m *model) attach(fsys disk.FS) error {
-	j, err := journal.Open(fsys, tiny)
+	if m.check {
+		if _, err := journal.Check(fsys, m.opts.Encryption); err != nil {
+			return fmt.Errorf("check: %w", err)
+		}
+	}
+	j, err := journal.Open(fsys, m.opts)
 	if err != nil {
 		return err
 	}
@@ -136,6 +147,39 @@ func (m *model) append(n int) error {
 	return err
 }
 
+// appendTo commits changes for one destination, and schema notes a schema.
+func (m *model) appendTo(n int) error {
+	changes := m.newChanges(n)
+	w := m.Watch()
+	defer w.Close()
+	before := m.Last()
+	_, err := m.AppendTo(context.Background(), "a", changes, w)
+	if m.Last() > before {
+		for _, c := range changes {
+			m.committed = append(m.committed, c.RecordID)
+		}
+	}
+	if err == nil {
+		m.durable = uint64(len(m.committed))
+	}
+	return err
+}
+
+func (m *model) schema() error {
+	m.serial++
+	id := fmt.Sprintf("s%04d", m.serial)
+	m.changes[id] = cdc.Change{Resource: "users", SchemaVersion: m.serial}
+	before := m.Last()
+	err := m.AppendSchema(context.Background(), "users", m.serial)
+	if m.Last() > before {
+		m.committed = append(m.committed, id)
+	}
+	if err == nil {
+		m.durable = uint64(len(m.committed))
+	}
+	return err
+}
+
 func (m *model) save(name string, low uint64) error {
 	c := journal.Cursor{Low: low}
 	if last := m.Last(); low+2 < last {
@@ -174,6 +218,11 @@ func (m *model) script(fsys disk.FS) error {
 			if err := m.append(i % 3); err != nil {
 				return err
 			}
+			if i == 4 {
+				if err := errors.Join(m.appendTo(2), m.schema()); err != nil {
+					return err
+				}
+			}
 			if i%2 == 1 && m.Last() > 0 {
 				if err := m.save("a", m.Last()-1); err != nil {
 					return err
@@ -211,6 +260,13 @@ const none = ^uint64(0)
 func (m *model) verify() error {
 	m.t.Helper()
 	stats := m.Stats()
+	if m.weak {
+		m.durable, m.version = 0, 0
+		for _, a := range m.open {
+			a.acked = false
+		}
+		m.weak = false
+	}
 	if stats.Last > uint64(len(m.committed)) || stats.Last < m.durable {
 		return fmt.Errorf("it ends at %d; %d were committed, %d durably", stats.Last, len(m.committed), m.durable)
 	}

@@ -16,13 +16,16 @@ import (
 //	        follow at once and repeat the announcements that are open here;
 //	        u64 Seq of the first change that is committed here;
 //	        u64 highest Version before; u64 offset up to which the segment before
-//	        holds, 0 if there is none
+//	        holds, 0 if there is none; to the end how the payloads of all other frames
+//	        of the segment are encrypted, see encrypt.go
 //	begin   u64 ticket; items
 //	commit  u64 ticket; u64 Seq; u64 Version; u32 index; to the end a change that
 //	        replaces the announced one, or nothing
 //	abort   u64 ticket; u32 index
 //	append  u64 Seq and u64 Version of the first change, each next one higher by 1;
+//	        u32 length and name of the destination that alone gets them, 0 for all;
 //	        items
+//	schema  u64 Seq; u64 Version; u64 version of the schema; to the end the resource
 //
 //	items   to the end: u32 index, u32 length, the change
 //
@@ -44,6 +47,7 @@ type start struct {
 	first       uint64
 	version     uint64
 	previousEnd int64
+	sealing     *sealing // nil if the segment is not encrypted
 }
 
 func appendStart(b []byte, s start) []byte {
@@ -54,7 +58,7 @@ func appendStart(b []byte, s start) []byte {
 	b = binary.LittleEndian.AppendUint64(b, s.first)
 	b = binary.LittleEndian.AppendUint64(b, s.version)
 	b = binary.LittleEndian.AppendUint64(b, uint64(s.previousEnd))
-	return seal(b, at, kindStart)
+	return seal(s.sealing.append(b), at, kindStart)
 }
 
 func appendCommit(b []byte, k key, seq, version uint64, as []byte) []byte {
@@ -134,16 +138,26 @@ func appendBegin(b []byte, t Ticket, items []item) ([]byte, error) {
 }
 
 // appendAppend leaves out the numbers; numberAppends fills them in.
-func appendAppend(b []byte, items []item) ([]byte, error) {
+func appendAppend(b []byte, to string, items []item) ([]byte, error) {
 	return appendItems(b, kindAppend, items, func(b []byte, first int) []byte {
 		// The place among the items, until it is replaced by a Seq.
 		b = binary.LittleEndian.AppendUint64(b, uint64(first))
-		return binary.LittleEndian.AppendUint64(b, uint64(first))
+		b = binary.LittleEndian.AppendUint64(b, uint64(first))
+		b = binary.LittleEndian.AppendUint32(b, uint32(len(to)))
+		return append(b, to...)
 	})
 }
 
+// appendSchema leaves out the numbers; numberAppends fills them in.
+func appendSchema(b []byte, resource string, version int) []byte {
+	at := len(b)
+	b = append(reserve(b), make([]byte, 16)...)
+	b = binary.LittleEndian.AppendUint64(b, uint64(version))
+	return seal(append(b, resource...), at, kindSchema)
+}
+
 // numberAppends adds the Seq and Version of the first item to the numbers in the
-// append frames that b consists of.
+// append or schema frames that b consists of.
 func numberAppends(b []byte, seq, version uint64) {
 	for len(b) > 0 {
 		size := sealedSize(b)
@@ -167,7 +181,7 @@ func parseStart(b []byte) (start, error) {
 	if v := binary.LittleEndian.Uint32(b[8:]); v != formatVersion {
 		return start{}, fmt.Errorf("%w: version %d, this program writes %d", ErrFormat, v, formatVersion)
 	}
-	if len(b) != 40 {
+	if len(b) < 44 {
 		return start{}, errPayload
 	}
 	s := start{
@@ -176,7 +190,11 @@ func parseStart(b []byte) (start, error) {
 		version:     binary.LittleEndian.Uint64(b[24:]),
 		previousEnd: int64(binary.LittleEndian.Uint64(b[32:])),
 	}
-	if s.first == 0 || s.previousEnd < 0 {
+	var err error
+	if s.sealing, b, err = parseSealing(b[40:]); err != nil {
+		return start{}, err
+	}
+	if s.first == 0 || s.previousEnd < 0 || len(b) > 0 {
 		return start{}, errPayload
 	}
 	return s, nil

@@ -14,12 +14,15 @@ import (
 // segments.
 type reader struct {
 	journal *Disk
-	next    uint64 // Seq
-	out     []Entry
-	cold    *cold // nil while the tail serves
-	names   *codec.Interner
-	failed  error // the damage that was met
-	closed  bool
+	// destination is whom it reads for; "" sees everything.
+	destination string
+
+	next   uint64 // Seq
+	out    []Entry
+	cold   *cold // nil while the tail serves
+	names  *codec.Interner
+	failed error // the damage that was met
+	closed bool
 }
 
 // cold is a reader's way through one segment.
@@ -31,7 +34,10 @@ type cold struct {
 
 // Read implements [Journal]. What lies before the oldest segment is gone, which is
 // an error too.
-func (d *Disk) Read(after uint64) (Reader, error) {
+func (d *Disk) Read(after uint64) (Reader, error) { return d.ReadFor("", after) }
+
+// ReadFor implements [Journal].
+func (d *Disk) ReadFor(destination string, after uint64) (Reader, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	newest := d.segments[len(d.segments)-1]
@@ -44,7 +50,7 @@ func (d *Disk) Read(after uint64) (Reader, error) {
 	case after+1 < first:
 		return nil, fmt.Errorf("journal: seq %d is no longer there, the journal begins at %d", after+1, first)
 	}
-	return &reader{journal: d, next: after + 1, names: codec.NewInterner()}, nil
+	return &reader{journal: d, destination: destination, next: after + 1, names: codec.NewInterner()}, nil
 }
 
 // Next implements [Reader]. After Close of the reader or the journal it gives
@@ -57,7 +63,7 @@ func (r *reader) Next(maxBytes int) ([]Entry, error) {
 	stopped, durable := d.closing || r.closed, d.durable
 	warm := r.next >= d.tail.first()
 	if !stopped && warm && r.next <= durable {
-		r.out = d.tail.read(r.out, r.next, maxBytes)
+		r.out = d.tail.read(r.out, r.destination, r.next, maxBytes)
 	}
 	d.mu.Unlock()
 	switch {
@@ -95,15 +101,14 @@ func (r *reader) readCold(maxBytes int, durable uint64) error {
 		if err != nil {
 			return err
 		}
-		if size += len(c.change); size > maxBytes && len(r.out) > 0 {
+		if size += c.size(r.destination); size > maxBytes && len(r.out) > 0 {
 			return nil
 		}
-		change, err := codec.DecodeChange(c.change, r.names)
+		e, err := c.entry(r.destination, r.names)
 		if err != nil {
 			return explain(r.journal.fs, r.cold.scan, seq-1, err)
 		}
-		change.Seq, change.Version = c.seq, c.version
-		r.out = append(r.out, Entry{&change, len(c.change)})
+		r.out = append(r.out, e)
 	}
 	return nil
 }

@@ -25,11 +25,12 @@ type recovered struct {
 	torn      rest     // behind the end of the newest segment
 	leftovers []string // files that are no part of the journal
 	ended     bool     // closed cleanly
+	sealing   *sealing // of the newest segment
 }
 
 // inspect reads a journal's directory. Of the segments but the newest only the
 // beginning is read.
-func inspect(fsys disk.FS) (*recovered, error) {
+func inspect(fsys vault) (*recovered, error) {
 	r := &recovered{}
 	cursors, leftovers, err := readCursors(fsys)
 	if err != nil {
@@ -58,7 +59,7 @@ func inspect(fsys disk.FS) (*recovered, error) {
 }
 
 // list gives the numbers of the segment files in order.
-func (r *recovered) list(fsys disk.FS) ([]uint64, error) {
+func (r *recovered) list(fsys vault) ([]uint64, error) {
 	entries, err := fsys.ReadDir(".")
 	if err != nil {
 		return nil, err
@@ -79,7 +80,7 @@ func (r *recovered) list(fsys disk.FS) ([]uint64, error) {
 // newest reads the segment with the highest number and gives the end of the one
 // before. If it never came to life it is a leftover, and the one before is the
 // newest.
-func (r *recovered) newest(fsys disk.FS, number uint64) (previousEnd int64, err error) {
+func (r *recovered) newest(fsys vault, number uint64) (previousEnd int64, err error) {
 	s, err := openScan(fsys, number, -1)
 	if err != nil {
 		return 0, err
@@ -109,13 +110,13 @@ func (r *recovered) newest(fsys disk.FS, number uint64) (previousEnd int64, err 
 		r.state = replay{}
 		return 0, nil
 	}
-	r.torn = found
-	r.segments = []segment{{number: number, first: st.first, end: s.offset, size: s.end}}
+	r.torn, r.sealing = found, st.sealing
+	r.segments = []segment{{number: number, first: st.first, end: s.offset, size: s.end, version: st.version}}
 	return st.previousEnd, r.decodeOpen(fsys, s)
 }
 
 // decodeOpen reads the announcements that were never ended.
-func (r *recovered) decodeOpen(fsys disk.FS, s *scan) error {
+func (r *recovered) decodeOpen(fsys vault, s *scan) error {
 	keys := slices.SortedFunc(maps.Keys(r.state.pending), compareKeys)
 	for _, k := range keys {
 		change, err := codec.DecodeChange(r.state.pending[k], nil)
@@ -139,6 +140,9 @@ func explain(fsys disk.FS, s *scan, seq uint64, err error) error {
 	if errors.Is(err, ErrFormat) {
 		return fmt.Errorf("%w (%s, byte %d); nothing was changed", err, file, s.offset)
 	}
+	if errors.Is(err, ErrKey) {
+		return fmt.Errorf("%w (%s)", err, file)
+	}
 	if _, unread := errors.AsType[*fs.PathError](err); unread {
 		return err
 	}
@@ -148,7 +152,7 @@ func explain(fsys disk.FS, s *scan, seq uint64, err error) error {
 // older adds the segments before the newest. They must be numbered without a gap;
 // what lies before a gap is left of a deletion that a crash cut short, if nobody
 // needs it.
-func (r *recovered) older(fsys disk.FS, numbers []uint64, end int64) error {
+func (r *recovered) older(fsys vault, numbers []uint64, end int64) error {
 	for i, number := range slices.Backward(numbers) {
 		next := r.segments[0]
 		if number != next.number-1 {
@@ -162,14 +166,14 @@ func (r *recovered) older(fsys disk.FS, numbers []uint64, end int64) error {
 			return &CorruptError{File: filePath(fsys, segmentName(number)), Offset: size, Seq: st.first - 1,
 				Reason: "it does not reach to where the next segment goes on", Hint: hintSegment}
 		}
-		r.segments = slices.Insert(r.segments, 0, segment{number: number, first: st.first, end: end, size: size})
+		r.segments = slices.Insert(r.segments, 0, segment{number: number, first: st.first, end: end, size: size, version: st.version})
 		end = st.previousEnd
 	}
 	return nil
 }
 
 // readStart reads only what a segment says of itself, and its size.
-func readStart(fsys disk.FS, number uint64) (start, int64, error) {
+func readStart(fsys vault, number uint64) (start, int64, error) {
 	s, err := openScan(fsys, number, -1)
 	if err != nil {
 		return start{}, 0, err
@@ -183,6 +187,9 @@ func readStart(fsys disk.FS, number uint64) (start, int64, error) {
 	if err == nil {
 		st, err = parseStart(payload)
 	}
+	if err == nil {
+		err = st.sealing.open(fsys.keys)
+	}
 	if err != nil {
 		s.offset = 0
 		return start{}, 0, explain(fsys, s, 0, err)
@@ -191,7 +198,7 @@ func readStart(fsys disk.FS, number uint64) (start, int64, error) {
 }
 
 // gap judges the segments before a missing one.
-func (r *recovered) gap(fsys disk.FS, numbers []uint64) error {
+func (r *recovered) gap(fsys vault, numbers []uint64) error {
 	first := r.segments[0]
 	needed := len(r.cursors) == 0
 	for _, c := range r.cursors {
@@ -208,7 +215,7 @@ func (r *recovered) gap(fsys disk.FS, numbers []uint64) error {
 }
 
 // checkEnd compares the end that was found with the one that a clean Close noted.
-func (r *recovered) checkEnd(fsys disk.FS) error {
+func (r *recovered) checkEnd(fsys vault) error {
 	m, err := readEnd(fsys)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
@@ -230,7 +237,7 @@ func (r *recovered) checkEnd(fsys disk.FS) error {
 }
 
 // checkCursors finds cursors that speak of changes that are not there.
-func (r *recovered) checkCursors(fsys disk.FS) error {
+func (r *recovered) checkCursors(fsys vault) error {
 	first := uint64(1)
 	if len(r.segments) > 0 {
 		first = r.segments[0].first

@@ -7,6 +7,8 @@ import (
 	"io"
 	"slices"
 
+	"github.com/s3db-go/replicator/cdc"
+	"github.com/s3db-go/replicator/internal/codec"
 	"github.com/s3db-go/replicator/internal/disk"
 )
 
@@ -23,6 +25,10 @@ type scan struct {
 
 	window []byte
 	at     int64 // the window's place in the file
+
+	keys    Encryption
+	sealing *sealing // from the segment's start, nil if it is not encrypted
+	clear   []byte   // the payload, decrypted
 }
 
 // next gives the next frame and steps over it, or false if no valid one stands
@@ -40,8 +46,15 @@ func (s *scan) next() (header, []byte, bool, error) {
 	if err != nil || b == nil || checksum(b[headerSize:]) != h.sum {
 		return header{}, nil, false, err
 	}
+	payload := b[headerSize : headerSize+h.length]
+	if s.sealing != nil {
+		if s.clear, err = s.sealing.payload(s.clear[:0], h.kind, s.offset, payload); err != nil {
+			return header{}, nil, false, err
+		}
+		payload = s.clear
+	}
 	s.offset += h.size()
-	return h, b[headerSize : headerSize+h.length], true, nil
+	return h, payload, true, nil
 }
 
 // view gives n bytes at an offset, or nil if they reach over the end.
@@ -115,9 +128,11 @@ type replay struct {
 // committed is a change that a frame committed. Its bytes are valid as long as the
 // frame's payload.
 type committed struct {
+	kind    EntryKind // Committed or Schema
+	to      string    // the destination, "" for all
 	seq     uint64
 	version uint64
-	change  []byte
+	change  []byte // of a Schema, the frame's payload behind its numbers
 }
 
 // begin sets the state to that at a segment's beginning. False means that the
@@ -135,6 +150,10 @@ func (r *replay) begin(s *scan) (start, bool, error) {
 	if err != nil {
 		return start{}, false, err
 	}
+	if err := st.sealing.open(s.keys); err != nil {
+		return start{}, false, err
+	}
+	s.sealing = st.sealing
 	*r = replay{pending: map[key][]byte{}, seq: st.first - 1, version: st.version}
 	for range st.carried {
 		if ok, err := r.step(s); err != nil || !ok {
@@ -185,7 +204,9 @@ func (r *replay) apply(h header, b []byte, out []committed) ([]committed, error)
 		if len(b) > 28 {
 			change = b[28:]
 		}
-		return r.commit(out, binary.LittleEndian.Uint64(b[8:]), binary.LittleEndian.Uint64(b[16:]), change)
+		return r.commit(out, committed{
+			seq: binary.LittleEndian.Uint64(b[8:]), version: binary.LittleEndian.Uint64(b[16:]), change: change,
+		})
 	case kindAbort:
 		if len(b) != 12 {
 			return out, errPayload
@@ -197,28 +218,76 @@ func (r *replay) apply(h header, b []byte, out []committed) ([]committed, error)
 		delete(r.pending, k)
 		return out, nil
 	case kindAppend:
-		if len(b) < 16 {
+		if len(b) < 20 || uint64(binary.LittleEndian.Uint32(b[16:])) > uint64(len(b)-20) {
 			return out, errPayload
 		}
-		seq, version := binary.LittleEndian.Uint64(b), binary.LittleEndian.Uint64(b[8:])
+		items := 20 + int(binary.LittleEndian.Uint32(b[16:]))
+		c := committed{
+			to: string(b[20:items]), seq: binary.LittleEndian.Uint64(b), version: binary.LittleEndian.Uint64(b[8:]),
+		}
 		var wrong error
-		err := parseItems(b[16:], func(_ uint32, change []byte) {
+		err := parseItems(b[items:], func(_ uint32, change []byte) {
 			if wrong == nil {
-				out, wrong = r.commit(out, seq, version, change)
+				c.change = change
+				out, wrong = r.commit(out, c)
 			}
-			seq, version = seq+1, version+1
+			c.seq, c.version = c.seq+1, c.version+1
 		})
 		return out, errors.Join(err, wrong)
+	case kindSchema:
+		if len(b) < 24 {
+			return out, errPayload
+		}
+		return r.commit(out, committed{
+			kind: Schema, seq: binary.LittleEndian.Uint64(b), version: binary.LittleEndian.Uint64(b[8:]), change: b[16:],
+		})
 	case kindStart:
 		return out, errPayload
 	}
 	return out, ErrFormat
 }
 
-func (r *replay) commit(out []committed, seq, version uint64, change []byte) ([]committed, error) {
-	if seq != r.seq+1 || version <= r.version {
+func (r *replay) commit(out []committed, c committed) ([]committed, error) {
+	if c.seq != r.seq+1 || c.version <= r.version {
 		return out, errors.New("seq or version does not follow the one before")
 	}
-	r.seq, r.version = seq, version
-	return append(out, committed{seq, version, change}), nil
+	r.seq, r.version = c.seq, c.version
+	return append(out, c), nil
+}
+
+// entry decodes what was committed, as a destination sees it; "" sees everything.
+func (c committed) entry(destination string, names *codec.Interner) (Entry, error) {
+	e := Entry{To: c.to, Bytes: len(c.change)}
+	switch {
+	case c.kind == Schema:
+		e = schemaEntry(string(c.change[8:]), int(binary.LittleEndian.Uint64(c.change)))
+	case e.isForeign(destination):
+		e = foreignEntry(c.to)
+	default:
+		change, err := codec.DecodeChange(c.change, names)
+		if err != nil {
+			return Entry{}, err
+		}
+		e.Change = &change
+	}
+	e.Change.Seq, e.Change.Version = c.seq, c.version
+	return e, nil
+}
+
+// size is what entry gives in Bytes.
+func (c committed) size(destination string) int {
+	if c.kind == Schema || (Entry{To: c.to}).isForeign(destination) {
+		return foreignBytes
+	}
+	return len(c.change)
+}
+
+// isForeign reports whether the entry is not for a destination; "" sees everything.
+func (e Entry) isForeign(destination string) bool {
+	return destination != "" && e.To != "" && e.To != destination
+}
+
+// foreignEntry leaves out the numbers.
+func foreignEntry(to string) Entry {
+	return Entry{Kind: Foreign, To: to, Change: new(cdc.Change), Bytes: foreignBytes}
 }

@@ -19,6 +19,8 @@ type segment struct {
 	first  uint64 // Seq of the first change that is committed in it
 	end    int64  // up to where it holds; for the newest up to where it is durable
 	size   int64  // of the file
+	// version is the highest before it, which tells the time at which it was begun.
+	version uint64
 }
 
 const segmentSuffix = ".seg"
@@ -63,7 +65,8 @@ func prepare(fsys disk.FS, number uint64, size int64) (disk.File, error) {
 		err = fsys.SyncDir(".")
 	}
 	if err != nil {
-		return nil, errors.Join(err, f.Close())
+		// What it could write takes room that may be the last.
+		return nil, errors.Join(err, f.Close(), fsys.Remove(name))
 	}
 	return f, nil
 }
@@ -83,7 +86,7 @@ func zeroFill(f disk.File, from, to int64) error {
 func filePath(fsys disk.FS, name string) string { return path.Join(fsys.Name(), name) }
 
 // openScan opens a segment to read it up to an offset, or whole with -1.
-func openScan(fsys disk.FS, number uint64, end int64) (*scan, error) {
+func openScan(fsys vault, number uint64, end int64) (*scan, error) {
 	f, err := fsys.OpenFile(segmentName(number), os.O_RDONLY, 0)
 	if err != nil {
 		return nil, err
@@ -93,5 +96,5 @@ func openScan(fsys disk.FS, number uint64, end int64) (*scan, error) {
 			return nil, errors.Join(err, f.Close())
 		}
 	}
-	return &scan{file: f, segment: number, end: end}, nil
+	return &scan{file: f, segment: number, end: end, keys: fsys.keys}, nil
 }

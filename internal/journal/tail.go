@@ -29,11 +29,27 @@ func (t *tail) shrink(limit int) {
 	t.entries = t.entries[drop:]
 }
 
-// read appends the changes from a Seq on, as many as fit in maxBytes and at least
-// one.
-func (t *tail) read(out []Entry, from uint64, maxBytes int) []Entry {
+// forget drops everything up to a Seq, and reports whether there was something.
+func (t *tail) forget(seq uint64) bool {
+	drop := 0
+	for ; drop < len(t.entries) && t.entries[drop].Change.Seq <= seq; drop++ {
+		t.bytes -= t.entries[drop].Bytes
+	}
+	clear(t.entries[:drop])
+	t.entries = t.entries[drop:]
+	return drop > 0
+}
+
+// read appends the changes from a Seq on, as a destination sees them: as many as fit
+// in maxBytes and at least one.
+func (t *tail) read(out []Entry, destination string, from uint64, maxBytes int) []Entry {
 	size := 0
 	for _, e := range t.entries[from-t.first():] {
+		if e.isForeign(destination) {
+			seq, version := e.Change.Seq, e.Change.Version
+			e = foreignEntry(e.To)
+			e.Change.Seq, e.Change.Version = seq, version
+		}
 		size += e.Bytes
 		if size > maxBytes && len(out) > 0 {
 			break

@@ -2,7 +2,6 @@ package ledger
 
 import (
 	"encoding/binary"
-	"errors"
 	"time"
 
 	"github.com/s3db-go/replicator/cdc"
@@ -95,11 +94,13 @@ func decodeRow(g *group, key, value []byte, in *codec.Interner) (Row, error) {
 	if d.failed {
 		return Row{}, errDamaged
 	}
-	r.Change, err = codec.DecodeChange(d.rest, in)
-	return r, err
+	if r.Change, err = codec.DecodeChange(d.rest, in); err != nil {
+		return Row{}, errDamaged
+	}
+	return r, nil
 }
 
-var errDamaged = errors.New("a row is damaged")
+const errDamaged = damage("a row can't be read")
 
 // decoder reads names and numbers off the front of its bytes. After what can't be
 // read it gives zero values.

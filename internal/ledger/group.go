@@ -2,7 +2,6 @@ package ledger
 
 import (
 	"encoding/binary"
-	"errors"
 	"slices"
 
 	bolt "go.etcd.io/bbolt"
@@ -43,7 +42,7 @@ func groupsFor(tx *bolt.Tx, q *Query) ([]group, error) {
 		d := decoder{rest: k}
 		g := group{status: Status(d.name()), destination: d.name(), target: d.name(), resource: d.name()}
 		if d.failed || len(d.rest) > 0 || len(v) != 4 {
-			return errors.New("a group is damaged")
+			return damage("a group can't be read")
 		}
 		g.number = binary.BigEndian.Uint32(v)
 		if g.selected(q) {
@@ -58,6 +57,9 @@ func groupsFor(tx *bolt.Tx, q *Query) ([]group, error) {
 func (g *group) findNumber(groups *bolt.Bucket) error {
 	key := g.key()
 	if v := groups.Get(key); v != nil {
+		if len(v) != groupLen {
+			return damage("a group can't be read")
+		}
 		g.number = binary.BigEndian.Uint32(v)
 		return nil
 	}

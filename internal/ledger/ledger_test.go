@@ -289,7 +289,7 @@ func TestOpenRefuses(t *testing.T) {
 			if err := os.WriteFile(path, bytes.Repeat([]byte("text"), 8192), 0o600); err != nil {
 				t.Fatal(err)
 			}
-		}, "open"},
+		}, "is damaged: invalid database; move it away"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "log.db")

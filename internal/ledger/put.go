@@ -31,20 +31,18 @@ func (l *Ledger) Put(rows ...Row) error {
 			return fmt.Errorf("ledger: put: %w", err)
 		}
 	}
-	err := l.db.Update(func(tx *bolt.Tx) error {
-		w := writer{groups: tx.Bucket(groupsBucket), rows: tx.Bucket(rowsBucket), index: tx.Bucket(indexBucket)}
-		w.rows.FillPercent, w.index.FillPercent = fillPercent, fillPercent
-		for i := range rows {
-			if err := w.put(&rows[i], bodies[i]); err != nil {
-				return err
+	return l.guard("put", func() error {
+		return l.db.Update(func(tx *bolt.Tx) error {
+			w := writer{groups: tx.Bucket(groupsBucket), rows: tx.Bucket(rowsBucket), index: tx.Bucket(indexBucket)}
+			w.rows.FillPercent, w.index.FillPercent = fillPercent, fillPercent
+			for i := range rows {
+				if err := w.put(&rows[i], bodies[i]); err != nil {
+					return err
+				}
 			}
-		}
-		return nil
+			return nil
+		})
 	})
-	if err != nil {
-		return fmt.Errorf("ledger: put: %w", err)
-	}
-	return nil
 }
 
 // writer holds the buckets of one transaction.

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"container/heap"
 	"encoding/binary"
-	"fmt"
 	"iter"
 	"math"
 
@@ -39,7 +38,7 @@ func (l *Ledger) Rows(q Query) iter.Seq2[Row, error] {
 				}
 			}
 			if err != nil {
-				yield(Row{}, fmt.Errorf("ledger: read: %w", err))
+				yield(Row{}, err)
 				return
 			}
 			if len(chunk) == 0 {
@@ -54,26 +53,28 @@ func (l *Ledger) Rows(q Query) iter.Seq2[Row, error] {
 // chunk gives the next rows, at most n of them, after the one whose index key is
 // after, and the index key of the last.
 func (l *Ledger) chunk(q *Query, after []byte, n int, names *codec.Interner) (rows []Row, last []byte, err error) {
-	err = l.db.View(func(tx *bolt.Tx) error {
-		m, err := newMerge(tx, q, after)
-		if err != nil {
-			return err
-		}
-		stored := tx.Bucket(rowsBucket)
-		for size := 0; len(rows) < n && size < chunkBytes && m.Len() > 0; {
-			s := m.newest()
-			key := rowKey(s.group.destination, s.group.target, cdc.ID(s.key[groupLen+stampLen:]))
-			value := stored.Get(key)
-			row, err := decodeRow(s.group, key, value, names)
+	err = l.guard("read", func() error {
+		return l.db.View(func(tx *bolt.Tx) error {
+			m, err := newMerge(tx, q, after)
 			if err != nil {
 				return err
 			}
-			rows = append(rows, row)
-			last = append(last[:0], s.key...)
-			size += len(value)
-			m.advance()
-		}
-		return nil
+			stored := tx.Bucket(rowsBucket)
+			for size := 0; len(rows) < n && size < chunkBytes && m.Len() > 0; {
+				s := m.newest()
+				key := rowKey(s.group.destination, s.group.target, cdc.ID(s.key[groupLen+stampLen:]))
+				value := stored.Get(key)
+				row, err := decodeRow(s.group, key, value, names)
+				if err != nil {
+					return err
+				}
+				rows = append(rows, row)
+				last = append(last[:0], s.key...)
+				size += len(value)
+				m.advance()
+			}
+			return nil
+		})
 	})
 	return rows, last, err
 }
@@ -82,20 +83,22 @@ func (l *Ledger) chunk(q *Query, after []byte, n int, names *codec.Interner) (ro
 // some thirty million entries a second.
 func (l *Ledger) Count(q Query) (int, error) {
 	n, limit := 0, q.limit()
-	err := l.db.View(func(tx *bolt.Tx) error {
-		groups, err := groupsFor(tx, &q)
-		if err != nil {
-			return err
-		}
-		for i := range groups {
-			for s := newStretch(tx, &groups[i], &q, nil); s.key != nil && n < limit; s.advance() {
-				n++
+	err := l.guard("count", func() error {
+		return l.db.View(func(tx *bolt.Tx) error {
+			groups, err := groupsFor(tx, &q)
+			if err != nil {
+				return err
 			}
-		}
-		return nil
+			for i := range groups {
+				for s := newStretch(tx, &groups[i], &q, nil); s.key != nil && n < limit; s.advance() {
+					n++
+				}
+			}
+			return nil
+		})
 	})
 	if err != nil {
-		return 0, fmt.Errorf("ledger: count: %w", err)
+		return 0, err
 	}
 	return n, nil
 }

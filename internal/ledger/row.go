@@ -11,11 +11,13 @@ import (
 // Status is how a delivery stands.
 type Status string
 
-// The statuses of a row. The next ones (held, superseded, discarded) come with
-// what makes them.
+// The statuses of a row. The next ones (superseded, discarded) come with what makes
+// them.
 const (
 	Failed     Status = "failed"
 	Replicated Status = "replicated"
+	// Held: not tried, since an earlier change of the record stands here as failed.
+	Held Status = "held"
 )
 
 // Row is the outcome of one delivery. Destination, Target and Change.ChangeID are

@@ -10,19 +10,20 @@
 // and Before, so whatever they do to those is seen by nobody else. A panic in one
 // is the record's permanent failure, like an error.
 //
-// A secret field reaches a delivery only if the target encrypts secrets or the
-// rule names the field. Where the schema that would tell the secret fields is not
-// known, nothing is sent.
+// A secret field reaches a delivery only if the rule names it, or if the target
+// encrypts secrets and no Transform, which could put it under another name, stands
+// between. In a list no target encrypts it. While the schema that would tell the
+// secret fields can't be asked, nothing is decided.
 //
 // # What it does not
 //
 // Nested values are shared between all who see a change and must not be changed.
-// A row that no longer passes a filter stays at the target as it is.
+// A row that no longer passes a filter stays at the target as it is, unless its rule
+// says otherwise.
 package route
 
 import (
 	"errors"
-	"fmt"
 	"slices"
 	"strings"
 
@@ -39,9 +40,10 @@ type Options struct {
 	// secrets. Asked for every verdict. nil gives every target the zero Limits.
 	Limits func(target string) cdc.Limits
 	// Schema gives the schema of a resource at the given version or a later one,
-	// false if it is not known. Asked for every verdict, so it should be a look-up
-	// in memory. nil means that the source has no schemas.
-	Schema func(resource string, version int) (cdc.Schema, bool)
+	// false if the source has none, an error if it can't be asked now. Asked for every
+	// verdict, so it should be a look-up in memory. nil means that the source has no
+	// schemas.
+	Schema func(resource string, version int) (cdc.Schema, bool, error)
 }
 
 // Router holds the rules of one destination. Safe for concurrent use, if the
@@ -67,7 +69,7 @@ func New(rules []Rule, o Options) *Router {
 		o.Limits = func(string) cdc.Limits { return cdc.Limits{} }
 	}
 	if o.Schema == nil {
-		o.Schema = func(string, int) (cdc.Schema, bool) { return cdc.Schema{}, false }
+		o.Schema = func(string, int) (cdc.Schema, bool, error) { return cdc.Schema{}, false, nil }
 	}
 	r := &Router{options: o, rules: slices.Clone(rules), named: map[string]selection{}}
 	for i := range r.rules {
@@ -126,13 +128,20 @@ func (r *Router) Wants(resource string, op cdc.Op) bool {
 
 // Route appends to dst one verdict for every rule that wants the change by its
 // resource and operation, in the order of the rules, and returns the result. The
-// change is not modified; a delivery shares the parts of it that pass unchanged.
-func (r *Router) Route(dst []Verdict, c *cdc.Change) []Verdict {
+// change is not modified; a delivery shares the parts of it that pass unchanged. An
+// error means that the schema, which tells the secret fields, can't be asked now:
+// nothing is decided then.
+func (r *Router) Route(dst []Verdict, c *cdc.Change) ([]Verdict, error) {
 	s := r.selection(c.Resource)
 	if s.ops&c.Op == 0 {
-		return dst
+		return dst, nil
 	}
-	skip, err := filter(r.options.ShouldReplicate, c, "the destination's ShouldReplicate", SkipDestination)
+	schema, _, err := r.options.Schema(c.Resource, c.SchemaVersion)
+	if err != nil {
+		return dst, err
+	}
+	secrets := secretFields(schema, c.SchemaVersion)
+	skip, err := r.admit(c)
 	for _, i := range s.rules {
 		rule := &r.rules[i]
 		if !rule.Actions.Has(c.Op) {
@@ -140,8 +149,17 @@ func (r *Router) Route(dst []Verdict, c *cdc.Change) []Verdict {
 		}
 		dst = append(dst, Verdict{Rule: i, Target: rule.target(c.Resource), Skip: skip, Err: err})
 		v := &dst[len(dst)-1]
+		of := c
 		if skip == "" && err == nil {
-			v.Skip, v.Err = r.shape(v, rule, c)
+			v.Skip, v.Err = rule.admit(c)
+		}
+		if v.Skip != "" && v.Err == nil && rule.OnLeave == LeaveRemove {
+			if gone, err := r.leaving(rule, c); gone != nil || err != nil {
+				of, v.Skip, v.Err = gone, "", err
+			}
+		}
+		if v.Skip == "" && v.Err == nil {
+			v.Skip, v.Err = r.shape(v, rule, of, secrets)
 		}
 		if v.Err != nil {
 			v.Err = cdc.Permanent(&cdc.DeliveryError{
@@ -153,26 +171,46 @@ func (r *Router) Route(dst []Verdict, c *cdc.Change) []Verdict {
 			})
 		}
 	}
-	return dst
+	return dst, nil
 }
 
-// shape asks the rule's filter and fills in the delivery and its lanes.
-func (r *Router) shape(v *Verdict, rule *Rule, c *cdc.Change) (skip string, err error) {
-	skip, err = filter(rule.ShouldReplicate, c, "the route's ShouldReplicate", SkipRule)
-	if skip != "" || err != nil {
-		return skip, err
+// admit asks the destination's filter.
+func (r *Router) admit(c *cdc.Change) (skip string, err error) {
+	return filter(r.options.ShouldReplicate, c, "the destination's ShouldReplicate", SkipDestination)
+}
+
+// admit asks the rule's filter.
+func (r *Rule) admit(c *cdc.Change) (skip string, err error) {
+	return filter(r.ShouldReplicate, c, "the route's ShouldReplicate", SkipRule)
+}
+
+// leaving gives the delete that takes a row away whose update did not pass, nil if the
+// target does not have it or the filters don't want it to go.
+func (r *Router) leaving(rule *Rule, c *cdc.Change) (*cdc.Change, error) {
+	if c.Op != cdc.Updated || c.Before == nil {
+		return nil, nil
 	}
-	limits := r.options.Limits(v.Target)
-	data, before := c.Data, c.Before
-	if !limits.Secrets {
-		schema, err := r.schema(c)
-		if err != nil {
-			return "", err
+	was := *c
+	was.Data, was.Before = c.Before, nil
+	gone := was
+	gone.Op = cdc.Deleted
+	for _, asked := range []*cdc.Change{&was, &gone} {
+		skip, err := r.admit(asked)
+		if skip == "" && err == nil {
+			skip, err = rule.admit(asked)
 		}
-		fields := secretFields(schema, c.SchemaVersion)
-		data = withoutSecrets(data, fields, "", rule.Secrets)
-		before = withoutSecrets(before, fields, "", rule.Secrets)
+		if skip != "" || err != nil {
+			return nil, err
+		}
 	}
+	return &gone, nil
+}
+
+// shape fills in the delivery and its lanes.
+func (r *Router) shape(v *Verdict, rule *Rule, c *cdc.Change, secrets []cdc.Field) (skip string, err error) {
+	limits := r.options.Limits(v.Target)
+	pass := rule.pass(limits)
+	data, before := pass.record(c.Data, secrets, ""), pass.record(c.Before, secrets, "")
 
 	var record, was cdc.Record
 	switch {
@@ -210,46 +248,43 @@ func (r *Router) shape(v *Verdict, rule *Rule, c *cdc.Change) (skip string, err 
 			d.OldKey, v.OldLane = old, lane(old)
 		}
 	}
-	return "", nil
-}
-
-// schema gives the schema that tells the secret fields of a change, the empty one
-// if its source has none.
-func (r *Router) schema(c *cdc.Change) (cdc.Schema, error) {
-	s, ok := r.options.Schema(c.Resource, c.SchemaVersion)
-	if c.SchemaVersion > 0 && (!ok || s.Version < c.SchemaVersion) {
-		return cdc.Schema{}, fmt.Errorf("schema version %d is not known, so secret fields can't be told", c.SchemaVersion)
+	if rule.OrderBy != nil {
+		v.Grouped = true
+		v.Lane, v.OldLane, err = rule.order(c)
 	}
-	return s, nil
+	return "", err
 }
 
-// Shape gives the schema of what a rule sends of a resource to its target, false
-// if the resource's own is not known where it is needed.
+// Shape gives the schema of what a rule sends of a resource to its target, made of the
+// resource's own in the given version or a later one; false if the resource has none
+// and it is needed, an error if it can't be asked now.
 //
 // Without Transform it is the resource's schema, less the secrets that are not
 // sent. With one it is the rule's; if that is nil, the resource's as an open schema
 // (see [cdc.Schema]). Its Key holds the columns that [Rule.Key] describes, its
 // Version is that of the resource's schema.
-func (r *Router) Shape(resource string, rule int) (cdc.Schema, bool) {
+func (r *Router) Shape(resource string, rule, version int) (cdc.Schema, bool, error) {
 	by := &r.rules[rule]
 	limits := r.options.Limits(by.target(resource))
-	source, known := r.options.Schema(resource, 0)
+	source, known, err := r.options.Schema(resource, version)
+	if err != nil {
+		return cdc.Schema{}, false, err
+	}
 	out := source
 	switch {
 	case by.Transform != nil && by.Schema != nil:
 		out = *by.Schema
 		out.Version = source.Version
 	case !known:
-		return cdc.Schema{}, false
+		return cdc.Schema{}, false, nil
 	default:
-		if !limits.Secrets {
-			out.Fields = publicFields(source.Fields, "", by.Secrets)
-		}
+		out.Fields = by.pass(limits).fields(source.Fields, "", false)
 		out.Open = source.Open || by.Transform != nil
 	}
+	out.Retired = nil
 	out.Resource = resource
 	if out.Key = keyColumns(by.Key, limits.Key, nil); out.Key == nil {
 		out.Key = []string{idColumn}
 	}
-	return out, true
+	return out, true, nil
 }

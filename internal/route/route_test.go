@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -39,7 +40,7 @@ func one(t *testing.T, rule route.Rule, o route.Options, c *cdc.Change) route.Ve
 		rule.From = "users"
 	}
 	o.Destination = "backup"
-	got := route.New([]route.Rule{rule}, o).Route(nil, c)
+	got := verdicts(t, route.New([]route.Rule{rule}, o), nil, c)
 	if len(got) != 1 {
 		t.Fatalf("%d verdicts, want 1", len(got))
 	}
@@ -110,7 +111,7 @@ func TestWants(t *testing.T) {
 			t.Errorf("Wants(%q, %v) = %v, want %v", test.resource, test.op, got, test.want)
 		}
 		c := &cdc.Change{Op: test.op, Resource: test.resource, RecordID: "1", Data: cdc.Record{}}
-		if got := len(test.router.Route(nil, c)) > 0; got != test.want {
+		if got := len(verdicts(t, test.router, nil, c)) > 0; got != test.want {
 			t.Errorf("Route(%q, %v) gave a verdict: %v, want %v as Wants says", test.resource, test.op, got, test.want)
 		}
 	}
@@ -118,7 +119,7 @@ func TestWants(t *testing.T) {
 
 func TestARuleForAllLeavesOutWhatOnlyANameBringsIn(t *testing.T) {
 	r := route.New([]route.Rule{{From: "*"}, {From: "plg_audit", To: "audit"}}, route.Options{})
-	got := r.Route(nil, &cdc.Change{Op: cdc.Inserted, Resource: "plg_audit", RecordID: "1", Data: cdc.Record{}})
+	got := verdicts(t, r, nil, &cdc.Change{Op: cdc.Inserted, Resource: "plg_audit", RecordID: "1", Data: cdc.Record{}})
 	if len(got) != 1 || got[0].Target != "audit" {
 		t.Errorf("verdicts %v, want the one of the rule that names it", got)
 	}
@@ -132,7 +133,7 @@ func TestSeveralRulesGiveTheirVerdictsInOrder(t *testing.T) {
 		{From: "users", To: "archive"},
 	}, route.Options{})
 	kept := make([]route.Verdict, 1, 8)
-	got := r.Route(kept, inserted(cdc.Record{"id": "u1"}))
+	got := verdicts(t, r, kept, inserted(cdc.Record{"id": "u1"}))
 	if &got[0] != &kept[0] {
 		t.Error("the caller's slice was not used")
 	}
@@ -319,11 +320,48 @@ func Example() {
 
 	for id, total := range []float64{80, 120} {
 		c := cdc.Change{Op: cdc.Inserted, Resource: "orders", RecordID: fmt.Sprint(id), Data: cdc.Record{"total": total}}
-		for _, v := range r.Route(nil, &c) {
+		verdicts, err := r.Route(nil, &c)
+		if err != nil {
+			fmt.Println(err)
+		}
+		for _, v := range verdicts {
 			fmt.Println(v.Target, v.Delivery.Key, v.Delivery.Record, v.Skip)
 		}
 	}
 	// Output:
 	// premium_orders map[] map[] the route's ShouldReplicate refused it
 	// premium_orders map[order_id:1] map[order_id:1 total:120]
+}
+
+// verdicts routes a change, which must be possible.
+func verdicts(t interface {
+	Helper()
+	Fatal(args ...any)
+}, r *route.Router, dst []route.Verdict, c *cdc.Change) []route.Verdict {
+	t.Helper()
+	out, err := r.Route(dst, c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+// TestTransformErrorsAreDiscreet: what the standard library quotes of a record does not
+// come through; the rest of the text, and the error itself, does.
+func TestTransformErrorsAreDiscreet(t *testing.T) {
+	const canary = "canary"
+	for name, fail := range map[string]func() error{
+		"number": func() error { _, err := strconv.Atoi(canary); return fmt.Errorf("pin: %w", err) },
+		"time":   func() error { _, err := time.Parse(time.RFC3339, canary); return fmt.Errorf("pin: %w", err) },
+	} {
+		rule := route.Rule{Transform: func(cdc.Change) (cdc.Record, error) { return nil, fail() }}
+		v := one(t, rule, route.Options{}, inserted(cdc.Record{"id": "u1"}))
+		contains(t, v.Err.Error(), "the route's Transform: pin: ")
+		if strings.Contains(v.Err.Error(), canary) {
+			t.Errorf("%s: %v", name, v.Err)
+		}
+		if inner := errors.Unwrap(fail()); fmt.Sprintf("%T", inner) == "*strconv.NumError" && !errors.Is(v.Err, strconv.ErrSyntax) {
+			t.Errorf("%s: %v does not unwrap", name, v.Err)
+		}
+	}
 }

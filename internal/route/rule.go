@@ -18,6 +18,13 @@ type Rule struct {
 	// ShouldReplicate lets a change through or skips it. nil lets all through. It
 	// sees secret fields.
 	ShouldReplicate func(cdc.Change) bool
+	// OnLeave says what becomes of the target's row when an update no longer passes
+	// ShouldReplicate, the rule's or the destination's.
+	OnLeave Leave
+	// OrderBy names the lane of a change, "" if it needs no order. nil is the lane of
+	// its key. It sees secret fields. For an update it is asked for the former state too,
+	// as Data: where that gives another lane, the change stands in both.
+	OrderBy func(cdc.Change) string
 	// Transform gives the record the shape that it has at the target. A nil record
 	// without an error skips the change. An error is the record's permanent failure;
 	// its text is kept as it is. nil leaves the record unchanged.
@@ -27,13 +34,25 @@ type Rule struct {
 	// state. What it returns is copied and normalized (see [cdc.Normalize]).
 	Transform func(cdc.Change) (cdc.Record, error)
 	// Secrets names the secret fields that this rule lets through, nested ones by
-	// their dotted path. All others are removed before Transform, unless the target
-	// encrypts them (see [cdc.Limits]).
+	// their dotted path. All others are removed, before Transform if there is one; a
+	// target that encrypts them (see [cdc.Limits]) gets them if there is none.
 	Secrets []string
 	// Schema is the shape at the target that Transform makes. nil: unknown, see
 	// [Router.Shape].
 	Schema *cdc.Schema
 }
+
+// Leave says what becomes of a row that a filter lets through no more.
+type Leave uint8
+
+// The ways to leave a filter.
+const (
+	// LeaveKeep: the row stays as it was.
+	LeaveKeep Leave = iota
+	// LeaveRemove: it is deleted, if the filters had let the former state through, and
+	// let through the delete too, which has that state as Data.
+	LeaveRemove
+)
 
 // Verdict is what a router decided for one change and one rule that wants it.
 type Verdict struct {
@@ -53,6 +72,8 @@ type Verdict struct {
 	// the key changed. Lanes may hold values of the record, so they don't belong into
 	// errors and logs.
 	Lane, OldLane string
+	// Grouped: the lane is what OrderBy gave, so that it may hold several keys.
+	Grouped bool
 }
 
 // The reasons to skip a change, as they stand in [Verdict.Skip].

@@ -10,7 +10,7 @@ import (
 // schema, or an earlier one, without the fields that are secret, for showing it. It
 // shares with r whatever holds no secret.
 func WithoutSecrets(r cdc.Record, s cdc.Schema, version int) cdc.Record {
-	return withoutSecrets(r, secretFields(s, version), "", nil)
+	return pass{}.record(r, secretFields(s, version), "")
 }
 
 // secretFields gives the fields in which the secrets of a record are found: those of
@@ -22,9 +22,45 @@ func secretFields(s cdc.Schema, version int) []cdc.Field {
 	return slices.Concat(s.Fields, s.Retired)
 }
 
-// withoutSecrets gives r without the secret fields that are not among the open
-// ones. It shares with r whatever holds no secret; r itself if there is none.
-func withoutSecrets(r cdc.Record, fields []cdc.Field, under string, open []string) cdc.Record {
+// pass says which secrets may stay in what is sent. The zero value lets none through.
+type pass struct {
+	named    []string // by their dotted paths
+	encrypts bool     // the target keeps what is declared secret encrypted
+}
+
+// pass gives the rule's. A Transform may put a secret where nothing declares it, so
+// before one only those stay that the rule names.
+func (r *Rule) pass(limits cdc.Limits) pass {
+	return pass{named: r.Secrets, encrypts: limits.Secrets && r.Transform == nil}
+}
+
+// holds reports whether a secret stays back. In a list it always does, unless it is
+// named: a definition has no word for it there.
+func (p pass) holds(f *cdc.Field, path string, inList bool) bool {
+	return f.Secret && (inList || !p.encrypts) && !slices.Contains(p.named, path)
+}
+
+// sealed reports whether the field or a part of it stays back.
+func (p pass) sealed(f *cdc.Field, path string, inList bool) bool {
+	if p.holds(f, path, inList) {
+		return true
+	}
+	for i := range f.Fields {
+		part := &f.Fields[i]
+		if (part.Secret || len(part.Fields) > 0) && p.sealed(part, join(path, part.Name), inList || f.Type == cdc.TypeArray) {
+			return true
+		}
+	}
+	return false
+}
+
+// record gives r without what stays back. It shares with r whatever holds no secret; r
+// itself if there is none.
+func (p pass) record(r cdc.Record, fields []cdc.Field, under string) cdc.Record {
+	return p.object(r, fields, under, false)
+}
+
+func (p pass) object(r cdc.Record, fields []cdc.Field, under string, inList bool) cdc.Record {
 	out, owned := r, false
 	for i := range fields {
 		f := &fields[i]
@@ -32,7 +68,7 @@ func withoutSecrets(r cdc.Record, fields []cdc.Field, under string, open []strin
 			continue
 		}
 		path := join(under, f.Name)
-		if !sealed(f, path, open) {
+		if !p.sealed(f, path, inList) {
 			continue
 		}
 		// What an earlier field of this name left: of a schema and what is retired of it,
@@ -44,7 +80,7 @@ func withoutSecrets(r cdc.Record, fields []cdc.Field, under string, open []strin
 		if !owned {
 			out, owned = r.Clone(), true
 		}
-		if v, ok := publicPart(v, f, path, open); ok {
+		if v, ok := p.value(v, f, path, inList); ok {
 			out[f.Name] = v
 		} else {
 			delete(out, f.Name)
@@ -53,11 +89,11 @@ func withoutSecrets(r cdc.Record, fields []cdc.Field, under string, open []strin
 	return out
 }
 
-// publicPart gives what may be sent of the value of a sealed field, false if
-// nothing may: also where the value has not the declared shape, so that the secret
-// in it can't be found.
-func publicPart(v any, f *cdc.Field, path string, open []string) (any, bool) {
-	if f.Secret && !slices.Contains(open, path) {
+// value gives what may be sent of the value of a sealed field, false if nothing may:
+// also where the value has not the declared shape, so that the secret in it can't be
+// found.
+func (p pass) value(v any, f *cdc.Field, path string, inList bool) (any, bool) {
+	if p.holds(f, path, inList) {
 		return nil, false
 	}
 	switch v := v.(type) {
@@ -65,13 +101,13 @@ func publicPart(v any, f *cdc.Field, path string, open []string) (any, bool) {
 		return nil, true
 	case map[string]any:
 		if f.Type == cdc.TypeObject {
-			return map[string]any(withoutSecrets(v, f.Fields, path, open)), true
+			return map[string]any(p.object(v, f.Fields, path, inList)), true
 		}
 	case []any:
 		if f.Type == cdc.TypeArray {
 			out := make([]any, len(v))
 			for i, item := range v {
-				public, ok := publicPart(item, &f.Fields[0], path, open)
+				public, ok := p.value(item, &f.Fields[0], path, true)
 				if !ok {
 					return nil, false
 				}
@@ -83,29 +119,15 @@ func publicPart(v any, f *cdc.Field, path string, open []string) (any, bool) {
 	return nil, false
 }
 
-// sealed reports whether the field or a part of it is a secret that is not open.
-func sealed(f *cdc.Field, path string, open []string) bool {
-	if f.Secret && !slices.Contains(open, path) {
-		return true
-	}
-	for i := range f.Fields {
-		part := &f.Fields[i]
-		if (part.Secret || len(part.Fields) > 0) && sealed(part, join(path, part.Name), open) {
-			return true
-		}
-	}
-	return false
-}
-
-// publicFields is withoutSecrets for the fields of a schema.
-func publicFields(fields []cdc.Field, under string, open []string) []cdc.Field {
+// fields is record for the fields of a schema.
+func (p pass) fields(fields []cdc.Field, under string, inList bool) []cdc.Field {
 	var out []cdc.Field
 	for _, f := range fields {
 		path := join(under, f.Name)
-		if f.Secret && !slices.Contains(open, path) {
+		if p.holds(&f, path, inList) {
 			continue
 		}
-		parts := publicFields(f.Fields, path, open)
+		parts := p.fields(f.Fields, path, inList || f.Type == cdc.TypeArray)
 		if f.Type == cdc.TypeArray && len(parts) < len(f.Fields) {
 			continue // its items are secret
 		}

@@ -1,7 +1,11 @@
 package route
 
 import (
+	"errors"
 	"fmt"
+	"strconv"
+	"strings"
+	"time"
 
 	"github.com/s3db-go/replicator/cdc"
 	"github.com/s3db-go/replicator/internal/panics"
@@ -35,7 +39,7 @@ func transform(fn func(cdc.Change) (cdc.Record, error), c *cdc.Change, data, bef
 	}()
 	out, err = fn(private(c, data, before))
 	if err != nil {
-		return nil, fmt.Errorf("the route's Transform: %w", err)
+		return nil, fmt.Errorf("the route's Transform: %w", discreet(err))
 	}
 	out, err = cdc.Normalize(out)
 	if err != nil {
@@ -43,6 +47,54 @@ func transform(fn func(cdc.Change) (cdc.Record, error), c *cdc.Change, data, bef
 	}
 	return out, nil
 }
+
+// order gives the lanes that OrderBy, which is not nil, puts a change in. The marks keep
+// them apart from those of keys.
+func (r *Rule) order(c *cdc.Change) (lane, old string, err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			lane, old, err = "", "", panics.Error("the route's OrderBy", v)
+		}
+	}()
+	const group, alone = "\x00group ", "\x00alone "
+	key := r.OrderBy(private(c, c.Data, c.Before))
+	if key == "" {
+		return alone + c.ChangeID.String(), "", nil
+	}
+	if c.Op == cdc.Updated && c.Before != nil {
+		if was := r.OrderBy(private(c, c.Before, nil)); was != "" && was != key {
+			old = group + was
+		}
+	}
+	return group + key, old, nil
+}
+
+// discreet gives err without the values that the standard library quotes when it can't
+// read them: in a Transform those are the record's.
+func discreet(err error) error {
+	text := err.Error()
+	if n, ok := errors.AsType[*strconv.NumError](err); ok {
+		text = strings.ReplaceAll(text, strconv.Quote(n.Num), "a value")
+	}
+	if p, ok := errors.AsType[*time.ParseError](err); ok {
+		for _, quoted := range []string{p.Value, p.ValueElem} {
+			text = strings.ReplaceAll(text, strconv.Quote(quoted), "a value")
+		}
+	}
+	if text == err.Error() {
+		return err
+	}
+	return &discreetError{text, err}
+}
+
+// discreetError is an error with another text.
+type discreetError struct {
+	text string
+	err  error
+}
+
+func (e *discreetError) Error() string { return e.text }
+func (e *discreetError) Unwrap() error { return e.err }
 
 // private gives the change with a copy of the top level of its records, for a
 // function that may do with them what it likes.

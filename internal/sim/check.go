@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/s3db-go/replicator/cdc"
 	"github.com/s3db-go/replicator/internal/engine"
@@ -12,23 +13,28 @@ import (
 
 // checks is what the checks remember.
 type checks struct {
-	lanes  map[laneName][]*fate // what is wanted there, in order
-	newest map[laneName]uint64  // what was applied there last
+	lanes  map[laneName][]*fate    // what is wanted there, in order
+	newest map[laneName]uint64     // what was applied there last
+	table  map[laneName]cdc.Record // what the state targets hold
+
+	largest  int       // load, in bytes of the window
+	lastAway time.Time // when the destination was last away for too long
 
 	// In this life of the process.
-	running     map[*engine.Attempt][]*fate
-	inFlight    map[laneName]*engine.Attempt
-	accepts     int // deliveries that the core was told as accepted
-	loaded      int // deliveries loaded and not settled
-	loadedBytes int // of the changes with such deliveries
-	open        map[*change]int
-	wanted      int
-	ended       map[engine.Status]int
+	running  map[*engine.Attempt][]*fate
+	inFlight map[laneName]*engine.Attempt
+	accepts  int // deliveries that the core was told as accepted
+	loaded   int // deliveries loaded and not settled
+	wanted   int
+	ended    map[engine.Status]int
 }
 
 type laneName struct{ target, key string }
 
-func (k *checks) init() { k.lanes, k.newest = map[laneName][]*fate{}, map[laneName]uint64{} }
+func (k *checks) init() {
+	k.lanes, k.newest = map[laneName][]*fate{}, map[laneName]uint64{}
+	k.table = map[laneName]cdc.Record{}
+}
 
 func (w *world) violation(format string, args ...any) {
 	if w.err == nil {
@@ -39,15 +45,53 @@ func (w *world) violation(format string, args ...any) {
 
 // begin forgets what a process knew.
 func (w *world) begin() {
-	w.running, w.inFlight, w.open = map[*engine.Attempt][]*fate{}, map[laneName]*engine.Attempt{}, map[*change]int{}
+	w.running, w.inFlight = map[*engine.Attempt][]*fate{}, map[laneName]*engine.Attempt{}
 	w.ended = map[engine.Status]int{}
-	w.accepts, w.loaded, w.loadedBytes, w.wanted = 0, 0, 0, 0
+	w.accepts, w.loaded, w.wanted = 0, 0, 0
 	clear(w.synced)
 	for _, c := range w.journal {
 		for _, f := range c.fates {
+			f.restored = false
 			f.loaded, f.told, f.settled, f.mark, f.count, f.suspect, f.guilty = false, false, false, 0, 0, false, false
 		}
 	}
+}
+
+// restore notes what a cursor says of changes that are settled in part.
+func (w *world) restore() {
+	for _, p := range w.cursor.Partial {
+		for _, target := range p.Targets {
+			w.find(target, p.Seq).restored = true
+		}
+	}
+}
+
+// closeLanes tells a new core what the ledger says of lanes that are held.
+func (w *world) closeLanes() {
+	if !w.set.Hold {
+		return
+	}
+	for _, fates := range w.lanes {
+		for _, f := range fates {
+			if f.row {
+				for _, l := range f.lanes() {
+					w.core.Hold(l.target, l.key, f.change.Seq)
+				}
+			}
+		}
+	}
+}
+
+// behind reports whether an earlier one of the lanes stands in the ledger.
+func (w *world) behind(f *fate) bool {
+	for _, l := range f.lanes() {
+		for _, other := range w.lanes[l] {
+			if other.row && other.change.Seq < f.change.Seq {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // expect notes a delivery that is wanted, in its lanes.
@@ -73,37 +117,11 @@ func (f *fate) String() string { return fmt.Sprintf("%s %d", f.verdict.Target, f
 // done: whatever comes later in the lane may be applied.
 func (f *fate) done() bool { return f.accepted || f.contained || f.row }
 
-// contains reports whether a state target that has f has all that g would have
-// brought. It is said here once more, in other words than the engine's.
-func (f *fate) contains(g *fate) bool {
-	d, e := f.verdict.Delivery, g.verdict.Delivery
-	if f.verdict.Target == events || f.verdict.Err != nil || g.verdict.Err != nil || d.OldKey != nil || e.OldKey != nil || f.verdict.Lane != g.verdict.Lane {
-		return false
-	}
-	if d.Record == nil {
-		return true
-	}
-	if e.Record == nil {
-		return false
-	}
-	return len(d.Record.Pick(fields(e.Record)...)) == len(e.Record)
-}
-
-func fields(r cdc.Record) (names []string) {
-	for f := range r {
-		names = append(names, f)
-	}
-	return names
-}
-
 // load notes that the core is about to be told of a verdict.
 func (w *world) load(f *fate) {
 	w.wanted++
 	f.loaded, f.mark = true, w.accepts
 	w.loaded++
-	if w.open[f.change]++; w.open[f.change] == 1 {
-		w.loadedBytes += f.change.bytes
-	}
 }
 
 func (w *world) fatesOf(a *engine.Attempt) []*fate { return w.running[a] }
@@ -124,6 +142,9 @@ func (w *world) checkAttempt(a *engine.Attempt) {
 		}
 		if f.verdict.Err != nil {
 			w.violation("%v is delivered although routing failed", f)
+		}
+		if w.set.Hold && w.behind(f) && !f.row {
+			w.violation("%v is delivered behind one that failed", f)
 		}
 		if w.set.Syncs && d.SchemaVersion > w.synced[a.Target] {
 			w.violation("%v has schema version %d, the target %d", f, d.SchemaVersion, w.synced[a.Target])
@@ -165,12 +186,13 @@ func (w *world) find(target string, seq uint64) *fate {
 
 // accept: the destination applies a delivery. Everything before it in its lanes must
 // be done, and nothing after it may be known to be.
-func (w *world) accept(f *fate) {
+func (w *world) accept(f *fate, d cdc.Delivery) {
+	w.put(f, d)
 	for _, name := range f.lanes() {
 		w.newest[name] = f.change.Seq
 		for _, other := range w.lanes[name] {
 			switch {
-			case other.change.Seq < f.change.Seq && f.contains(other):
+			case other.change.Seq < f.change.Seq && w.contains(f, d, other):
 				other.contained = true
 			case other.change.Seq < f.change.Seq && !other.done():
 				w.violation("%v is applied before %v", f, other)
@@ -230,8 +252,15 @@ func (w *world) checked(err error) {
 // recorded: rows became durable.
 func (w *world) recorded(outcomes []engine.Outcome) {
 	for _, o := range outcomes {
-		if o.Status == engine.Failed {
-			w.find(o.Target, o.Change.Seq).row = true
+		if o.Status != engine.Replicated {
+			f := w.find(o.Target, o.Change.Seq)
+			f.row = true
+			// What it contains is in this row.
+			for _, other := range w.lanes[f.lanes()[0]] {
+				if other.change.Seq < f.change.Seq && w.contains(f, f.verdict.Delivery, other) {
+					other.contained, other.given = true, true
+				}
+			}
 		}
 	}
 }
@@ -259,21 +288,37 @@ func (w *world) noticed(n engine.Notice) {
 	if f.settled {
 		w.violation("%v settles twice", f)
 	}
-	if n.Status == engine.Failed {
+	switch n.Status {
+	case engine.Failed:
 		w.checkGuilt(f, n)
+	case engine.Held:
+		if !w.set.Hold || !w.behind(f) {
+			w.violation("%v is held, and nothing before it failed", f)
+		}
 	}
 	f.settled = true
 	w.ended[n.Status]++
 	w.loaded--
-	if w.open[f.change]--; w.open[f.change] == 0 {
-		w.loadedBytes -= f.change.bytes
-	}
 	switch {
 	case n.Status == engine.Replicated && !(f.accepted && f.told),
 		n.Status == engine.Coalesced && !f.contained && !f.accepted,
 		n.Status == engine.Skipped && f.verdict.Skip == "",
-		n.Status == engine.Failed && !f.row:
+		(n.Status == engine.Failed || n.Status == engine.Held) && !f.row:
 		w.violation("%v settles with status %d: accepted %v, told %v, contained %v, row %v", f, n.Status, f.accepted, f.told, f.contained, f.row)
+	}
+}
+
+// hopeless: the destination was away for too long when the delivery had waited for so
+// long.
+func (w *world) hopeless(f *fate) bool {
+	return !w.lastAway.IsZero() && w.lastAway.Sub(f.change.Time) >= w.set.GiveUpAfter
+}
+
+// watchBreaker remembers that the destination has been away for long.
+func (w *world) watchBreaker() {
+	b := w.core.Stats(w.now).Breaker
+	if w.set.GiveUpAfter > 0 && b.Open && w.now.Sub(b.Since) >= w.set.GiveUpAfter {
+		w.lastAway = w.now
 	}
 }
 
@@ -281,6 +326,7 @@ func (w *world) noticed(n engine.Notice) {
 // also be for that of the one that contains it.
 func (w *world) checkGuilt(f *fate, n engine.Notice) {
 	switch {
+	case w.hopeless(f):
 	case n.Target != events, errors.Is(n.Err, errTransform), errors.Is(n.Err, errRefused):
 	case cdc.FaultOf(n.Err) == cdc.RecordFault && f.poison == permanent && !f.crowd:
 	case cdc.FaultOf(n.Err) != cdc.RecordFault && n.RetryCount == w.set.Retries && !f.crowd:
@@ -309,12 +355,34 @@ func (w *world) checkCursor(c journal.Cursor) {
 		end = r.Last
 		passed(r.First, r.Last)
 	}
+	for _, p := range c.Partial {
+		if p.Seq <= c.Low {
+			w.violation("the cursor %v is not in order", c)
+		}
+		for _, target := range p.Targets {
+			if f := w.find(target, p.Seq); f.verdict.Skip == "" && !f.done() {
+				w.violation("the cursor %v passes %v", c, f)
+			}
+		}
+	}
 }
 
 // checkLoad: a load asks for no more than there is room.
 func (w *world) checkLoad(a engine.Load) {
 	if room := w.set.Window - w.core.Stats(w.now).WindowBytes; a.Bytes > room {
 		w.violation("a load of %d bytes with room for %d", a.Bytes, room)
+	}
+}
+
+// checkFetch: only what was loaded and waits is read again, and not beside a load.
+func (w *world) checkFetch(a engine.Fetch) {
+	if w.reading {
+		w.violation("two are reading the journal")
+	}
+	for i, seq := range a.Seqs {
+		if !slices.ContainsFunc(w.journal[seq-1].fates, func(f *fate) bool { return f.loaded && !f.settled }) || i > 0 && seq <= a.Seqs[i-1] {
+			w.violation("a fetch of %v", a.Seqs)
+		}
 	}
 }
 
@@ -325,45 +393,27 @@ func (w *world) check() {
 	if s.Wanted != uint64(w.wanted) || s.Loaded != w.loaded || s.Wanted != sum+uint64(w.loaded) {
 		w.violation("the counts don't add up: %+v, loaded %d of %d", s, w.loaded, w.wanted)
 	}
+	w.ended[engine.Failed] += w.ended[engine.Held] // they count as one
+	w.ended[engine.Held] = 0
 	for status, n := range map[engine.Status]uint64{engine.Replicated: s.Replicated, engine.Coalesced: s.Coalesced, engine.Skipped: s.Skipped, engine.Failed: s.Failed} {
 		if w.ended[status] != int(n) {
 			w.violation("%d told with status %d, %d counted", w.ended[status], status, n)
 		}
 	}
-	// The last load may overrun by one change.
-	if w.loadedBytes > w.set.Window+largest {
-		w.violation("%d bytes are loaded into a window of %d", w.loadedBytes, w.set.Window)
+	// What the deliveries of a load take is known only when it has come.
+	if s.WindowBytes > w.set.Window+w.largest {
+		w.violation("%d bytes are loaded into a window of %d", s.WindowBytes, w.set.Window)
 	}
 	if s.InFlight != len(w.running) {
 		w.violation("%d attempts run, the core knows %d", len(w.running), s.InFlight)
 	}
 }
 
-// largest is the most bytes that a change has.
-const largest = 220
-
 // sealed: a clean stop has saved everything, so what is settled never comes again.
-// With several routes that is said only of what lies below all that is not settled:
-// the cursor knows changes, not deliveries.
 func (w *world) sealed() {
 	for _, c := range w.journal {
-		waits := func(f *fate) bool { return f.loaded && !f.settled }
-		if len(w.targets) > 1 && slices.ContainsFunc(c.fates, waits) {
-			return
-		}
 		for _, f := range c.fates {
 			f.sealed = f.sealed || f.settled
-		}
-	}
-}
-
-// checkEnd: a state target holds the newest of what was not given up, or newer.
-func (w *world) checkEnd() {
-	for name, fates := range w.lanes {
-		for _, f := range fates {
-			if name.target != events && !f.row && f.change.Seq > w.newest[name] {
-				w.violation("%s ends with %d of lane %q, and not with %d", name.target, w.newest[name], name.key, f.change.Seq)
-			}
 		}
 	}
 }

@@ -24,7 +24,7 @@ func (d *destination) init() { d.synced = map[string]int{} }
 func (w *world) limits(target string) cdc.Limits {
 	return cdc.Limits{
 		Items: w.items, Bytes: w.batchBytes, Concurrency: w.concurrency,
-		Events: target == events, Ordered: w.ordered && target == events,
+		Events: target == events, Ordered: w.ordered, Rows: w.style,
 	}
 }
 
@@ -113,7 +113,7 @@ func (w *world) answer(a *engine.Attempt, stuck bool) error {
 	var first error
 	for i, f := range fates {
 		err := w.itemError(f)
-		if i > 0 && w.limits(a.Target).Ordered && f.change.RecordID == fates[i-1].change.RecordID && items.Errs[i-1] != nil {
+		if i > 0 && w.limits(a.Target).Ordered && f.verdict.Lane == fates[i-1].verdict.Lane && items.Errs[i-1] != nil {
 			err = errors.New("not reached")
 		}
 		items.Errs[i] = err
@@ -126,7 +126,7 @@ func (w *world) answer(a *engine.Attempt, stuck bool) error {
 	}
 	for i, f := range fates {
 		if items.Errs[i] == nil {
-			w.accept(f)
+			w.accept(f, a.Deliveries[i])
 		}
 	}
 	switch {
@@ -142,7 +142,7 @@ func (w *world) answer(a *engine.Attempt, stuck bool) error {
 	if w.limits(a.Target).Ordered {
 		// A driver need not mark what stands behind a failure.
 		for i := n - 1; i > 0; i-- {
-			if fates[i].change.RecordID == fates[i-1].change.RecordID && items.Errs[i-1] != nil && w.chance(0.5) {
+			if fates[i].verdict.Lane == fates[i-1].verdict.Lane && items.Errs[i-1] != nil && w.chance(0.5) {
 				items.Errs[i] = nil
 			}
 		}

@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"time"
 
+	"github.com/s3db-go/replicator/cdc"
 	"github.com/s3db-go/replicator/internal/backoff"
 	"github.com/s3db-go/replicator/internal/engine"
 	"github.com/s3db-go/replicator/internal/journal"
@@ -20,6 +21,8 @@ const (
 	patience = 2 * time.Hour
 	// largeWindow holds all changes of a world at once.
 	largeWindow = 16 << 20
+	// manyParked is more than there are changes.
+	manyParked = 1000
 	// stopPatience is when a stop is given up and becomes a crash.
 	stopPatience = time.Minute
 )
@@ -79,6 +82,7 @@ type world struct {
 	position uint64 // of the reader
 	waiting  bool   // the reader has caught up and More is owed
 	wake     int    // the last Wake
+	reading  bool   // a Load or a Fetch is under way
 	halting  bool
 }
 
@@ -93,6 +97,7 @@ type config struct {
 	ordered           bool
 	items, batchBytes int
 	concurrency       int
+	style             cdc.Rows // how the state targets write
 }
 
 type outage struct{ from, to time.Time }
@@ -113,6 +118,7 @@ func newWorld(seed uint64, trace io.Writer) *world {
 		items:       1 + rnd.IntN(6),
 		batchBytes:  []int{200, 1000, 1 << 20}[rnd.IntN(3)],
 		concurrency: 1 + rnd.IntN(4),
+		style:       cdc.Rows(rnd.IntN(3)),
 	}
 	w.healthy = start.Add(w.spread + time.Duration(rnd.IntN(180))*time.Second)
 	for range rnd.IntN(3) {
@@ -133,6 +139,10 @@ func newWorld(seed uint64, trace io.Writer) *world {
 		Limits:          w.limits,
 		Rand:            rnd.Float64,
 	}
+	w.set.Hold = w.chance(0.3)
+	w.set.Rate = []float64{0, 0, 2, 1000}[rnd.IntN(4)]
+	w.set.GiveUpAfter = []time.Duration{0, 0, 40 * time.Second}[rnd.IntN(3)]
+	w.set.MaxParked = []int{2, 30, manyParked}[rnd.IntN(3)]
 	w.init()
 	return w
 }
@@ -171,8 +181,10 @@ func (w *world) finished() bool {
 func (w *world) boot() {
 	w.epoch++
 	w.core = engine.NewCore(w.set, w.cursor)
-	w.position, w.waiting, w.halting = w.cursor.Low, false, false
+	w.position, w.waiting, w.reading, w.halting = w.cursor.Low, false, false, false
 	w.begin()
+	w.restore()
+	w.closeLanes()
 	w.log("start %d from %v", w.epoch, w.cursor)
 	if w.set.Opens {
 		w.after(w.jitter(), w.epoch, func() { w.tell(engine.Opened{Err: w.openError()}) })
@@ -213,6 +225,7 @@ func (w *world) tell(e engine.Event) {
 	for _, a := range w.core.Step(w.now, e) {
 		w.perform(a)
 	}
+	w.watchBreaker()
 	w.check()
 	if w.halting && w.core.Quiet() {
 		w.after(0, w.epoch, func() {
@@ -227,7 +240,12 @@ func (w *world) perform(a engine.Action) {
 	switch a := a.(type) {
 	case engine.Load:
 		w.checkLoad(a)
-		w.after(w.jitter(), w.epoch, func() { w.tell(w.read(a.Bytes)) })
+		w.reading = true
+		w.after(w.jitter(), w.epoch, func() { w.reading = false; w.tell(w.read(a.Bytes)) })
+	case engine.Fetch:
+		w.checkFetch(a)
+		w.reading = true
+		w.after(w.jitter(), w.epoch, func() { w.reading = false; w.tell(w.reread(a.Seqs)) })
 	case engine.Apply:
 		w.apply(a.Attempt)
 	case engine.Record:

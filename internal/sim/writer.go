@@ -18,6 +18,9 @@ const (
 	keyed  = "keyed"
 )
 
+// deliveryCost is what a delivery may take of the window beyond its change's bytes.
+const deliveryCost = 1 << 10
+
 // heartbeat is a record that is written only after the faults have ended, and whose
 // changes nothing keeps back.
 const heartbeat = "heartbeat"
@@ -51,17 +54,19 @@ type fate struct {
 	accepted  bool // the destination applied it
 	contained bool // the destination applied one that contains it
 	row       bool // a failed row is durable
+	given     bool // a failed row contains it
 	sealed    bool // settled before a clean stop
 
 	// In this life of the process.
-	loaded  bool
-	told    bool // the core was told that it is accepted
-	settled bool
-	mark    int  // what the core had been told as accepted when this last failed
-	count   int  // RetryCount of the last notice
-	suspect bool // the last attempt may be charged
-	guilty  bool // the one before might be
-	crowd   bool // the last answer made no difference between several
+	restored bool // the cursor says that it is settled
+	loaded   bool
+	told     bool // the core was told that it is accepted
+	settled  bool
+	mark     int  // what the core had been told as accepted when this last failed
+	count    int  // RetryCount of the last notice
+	suspect  bool // the last attempt may be charged
+	guilty   bool // the one before might be
+	crowd    bool // the last answer made no difference between several
 }
 
 // poison is how a delivery fails whenever it is tried.
@@ -194,7 +199,7 @@ func (w *world) fateOf(c *change, rule int, target string) *fate {
 // wait for ever.
 func (w *world) poison() poison {
 	p := poison(1 + w.rnd.IntN(3))
-	roomy := w.set.Window == largeWindow
+	roomy := w.set.Window == largeWindow || w.set.MaxParked == manyParked
 	if p == deadly && !roomy || p == transient && !roomy && !w.set.Checks {
 		return permanent
 	}
@@ -221,11 +226,34 @@ func (w *world) read(most int) engine.Event {
 		r := engine.Routed{Change: &c.Change, Bytes: c.bytes}
 		for _, f := range c.fates {
 			r.Verdicts = append(r.Verdicts, f.verdict)
-			w.load(f)
+			if !f.restored {
+				w.load(f)
+			}
 		}
 		loaded.Changes = append(loaded.Changes, r)
 	}
+	w.largest = max(w.largest, size+len(loaded.Changes)*len(w.targets)*deliveryCost)
 	loaded.CaughtUp = size == 0
 	w.waiting = size == 0
 	return loaded
+}
+
+// reread is read once more, for some changes.
+func (w *world) reread(seqs []uint64) engine.Event {
+	if w.faulty() {
+		return engine.FetchFailed{Err: errors.New("the disk can't be read")}
+	}
+	var fetched engine.Fetched
+	size := 0
+	for _, seq := range seqs {
+		c := w.journal[seq-1]
+		size += c.bytes
+		r := engine.Routed{Change: &c.Change, Bytes: c.bytes}
+		for _, f := range c.fates {
+			r.Verdicts = append(r.Verdicts, f.verdict)
+		}
+		fetched.Changes = append(fetched.Changes, r)
+	}
+	w.largest = max(w.largest, size+len(seqs)*len(w.targets)*deliveryCost)
+	return fetched
 }

@@ -21,6 +21,7 @@ import (
 	"path"
 	"slices"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/s3db-go/replicator/internal/disk"
@@ -47,6 +48,7 @@ type FS struct {
 	crashAt  int
 	crashed  bool
 	locked   map[string]bool
+	capacity int // in bytes, 0 if it has no bound
 }
 
 var _ disk.FS = (*FS)(nil)
@@ -90,6 +92,42 @@ func (f *FS) CrashAt(n int) {
 	f.crashAt = f.ops + n
 }
 
+// Bound makes the file system so many bytes large, 0 for no bound; what is in it
+// already stays. A write or a Truncate that would need more gives syscall.ENOSPC,
+// the write after its first half. Neither Free nor the names of files count.
+func (f *FS) Bound(capacity int) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.capacity = capacity
+}
+
+// Free is what is left of the bound.
+func (f *FS) Free() (int64, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.capacity == 0 {
+		return 0, errors.ErrUnsupported
+	}
+	return int64(max(f.capacity-f.used(), 0)), nil
+}
+
+// used is the sum of the files' lengths. The caller holds mu.
+func (f *FS) used() int {
+	sum := 0
+	for _, n := range f.names {
+		sum += len(n.data)
+	}
+	return sum
+}
+
+// grow tells whether a file may become so long. The caller holds mu.
+func (f *FS) grow(op string, file *file, length int) error {
+	if more := length - len(file.node.data); f.capacity > 0 && more > 0 && f.used()+more > f.capacity {
+		return &fs.PathError{Op: op, Path: file.name, Err: syscall.ENOSPC}
+	}
+	return nil
+}
+
 // Ops is how many operations there were.
 func (f *FS) Ops() int {
 	f.mu.Lock()
@@ -118,7 +156,7 @@ func (f *FS) Crash(seed uint64) *FS {
 			c.apply(names)
 		}
 	}
-	next := &FS{names: map[string]*node{}, locked: map[string]bool{}}
+	next := &FS{names: map[string]*node{}, locked: map[string]bool{}, capacity: f.capacity}
 	seen := map[*node]*node{}
 	for _, name := range slices.Sorted(maps.Keys(names)) {
 		n := names[name]

@@ -48,6 +48,9 @@ func (f *file) WriteAt(b []byte, off int64) (int, error) {
 		return 0, &fs.PathError{Op: "write", Path: f.name, Err: fs.ErrInvalid}
 	}
 	err := f.fs.step("write", f.name)
+	if err == nil {
+		err = f.fs.grow("write", f, int(off)+len(b))
+	}
 	if err != nil {
 		// A write that is cut short leaves some of its bytes.
 		b = b[:len(b)/2]
@@ -60,6 +63,9 @@ func (f *file) Truncate(size int64) error {
 	f.fs.mu.Lock()
 	defer f.fs.mu.Unlock()
 	if err := f.fs.step("truncate", f.name); err != nil {
+		return err
+	}
+	if err := f.fs.grow("truncate", f, int(size)); err != nil {
 		return err
 	}
 	f.node.truncate(int(size))

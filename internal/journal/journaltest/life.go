@@ -96,6 +96,9 @@ func testClosed(t *testing.T, s *suite) {
 	}
 	s.await(r)
 	s.Commit(ticket, 0, nil) // too late, and harmless
+	if s.harness.Forgets {
+		return
+	}
 	s.open()
 	if left := s.Unresolved(); len(left) != 1 || left[0].Change.RecordID != "a" || s.Last() != 0 {
 		t.Fatal(left, s.Last())

@@ -1,13 +1,15 @@
 package journaltest
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
+	gocmp "github.com/google/go-cmp/cmp"
 
 	"github.com/s3db-go/replicator/cdc"
 	"github.com/s3db-go/replicator/internal/journal"
@@ -76,9 +78,7 @@ func testMore(t *testing.T, s *suite) {
 	// It is closed at once if something is there already.
 	s.insert("before")
 	r := s.read(0)
-	if err := s.SaveCursor("durable", journal.Cursor{Low: 1}); err != nil {
-		t.Fatal(err)
-	}
+	s.collect(s.read(0), 1) // so that it is durable
 	s.await(r)
 	s.collect(r, 1)
 
@@ -124,8 +124,14 @@ func testCursors(t *testing.T, s *suite) {
 		"":                  {Low: 2},
 		"backup%41":         {Low: 4},
 		"cursor-cursor.tmp": {Low: 5},
+		"in part":           {Low: 2, Partial: []journal.Part{{Seq: 3, Targets: []string{"a", "ü"}}, {Seq: 20, Targets: []string{""}}}},
+		"both": {Low: 2, Ranges: []journal.Range{{First: 4, Last: 6}},
+			Partial: []journal.Part{{Seq: 3, Targets: []string{"a"}}}},
 	}
-	for name, c := range want {
+	// The lowest first: what is behind all cursors need not be there any more.
+	names := slices.SortedFunc(maps.Keys(want), func(a, b string) int { return cmp.Compare(want[a].Low, want[b].Low) })
+	for _, name := range names {
+		c := want[name]
 		if _, ok := s.Cursor(name); ok {
 			t.Fatal(name, "is there already")
 		}
@@ -140,7 +146,7 @@ func testCursors(t *testing.T, s *suite) {
 		}
 		for name, c := range want {
 			got, ok := s.Cursor(name)
-			if diff := cmp.Diff(c, got); !ok || diff != "" {
+			if diff := gocmp.Diff(c, got); !ok || diff != "" {
 				t.Fatal(name, diff)
 			}
 		}
@@ -176,6 +182,10 @@ func testBadCursors(t *testing.T, s *suite) {
 		{Low: 1, Ranges: []journal.Range{{First: 2, Last: 3}}},
 		{Low: 1, Ranges: []journal.Range{{First: 4, Last: 3}}},
 		{Low: 0, Ranges: []journal.Range{{First: 2, Last: 2}, {First: 3, Last: 4}}},
+		{Low: 1, Partial: []journal.Part{{Seq: 1, Targets: []string{"a"}}}},
+		{Low: 1, Partial: []journal.Part{{Seq: 2}}},
+		{Low: 1, Partial: []journal.Part{{Seq: 3, Targets: []string{"a"}}, {Seq: 3, Targets: []string{"b"}}}},
+		{Low: 1, Partial: []journal.Part{{Seq: 5, Targets: []string{"a"}}}},
 	} {
 		if err := s.SaveCursor("x", c); err == nil {
 			t.Fatalf("%+v was saved", c)

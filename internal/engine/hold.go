@@ -1,0 +1,68 @@
+package engine
+
+import (
+	"errors"
+	"time"
+)
+
+// errHeld: why a delivery stands in the ledger as held.
+var errHeld = errors.New("held behind an earlier change of the record that failed")
+
+// Hold closes a lane for what comes after a change, because that stands in the ledger
+// as failed. It is called before the first Step, for what former runs left.
+func (c *Core) Hold(target, lane string, seq uint64) { c.targetOf(target).hold(lane, seq) }
+
+// hold closes a lane. Only the first failure counts: what comes before it was, or will
+// be, tried.
+func (t *target) hold(lane string, seq uint64) {
+	if first, closed := t.held[lane]; !closed || seq < first {
+		t.held[lane] = seq
+	}
+}
+
+// isHeld reports whether an item stands behind a failed one.
+func (c *Core) isHeld(it *item) bool {
+	if !c.set.Hold {
+		return false
+	}
+	closed := func(l *lane) bool {
+		first, closed := it.target.held[l.key]
+		return closed && it.entry.seq > first
+	}
+	return closed(it.lane) || it.old != nil && closed(it.old)
+}
+
+// keepHeld closes the lanes of an item that failed.
+func (c *Core) keepHeld(it *item) {
+	if !c.set.Hold {
+		return
+	}
+	it.target.hold(it.lane.key, it.entry.seq)
+	if it.old != nil {
+		it.target.hold(it.old.key, it.entry.seq)
+	}
+}
+
+// hopeless reports whether an item has waited too long for a destination that has been
+// away for as long.
+func (c *Core) hopeless(it *item) bool {
+	after := c.set.GiveUpAfter
+	return after > 0 && c.breaker.open() &&
+		c.now.Sub(c.breaker.since) >= after && c.now.Sub(time.UnixMicro(it.entry.at)) >= after
+}
+
+// despair gives up what has become hopeless while it was ready to go.
+func (c *Core) despair() {
+	if c.set.GiveUpAfter == 0 || !c.breaker.open() || c.now.Before(c.despairAt) {
+		return
+	}
+	c.despairAt = c.now.Add(giveUpEvery)
+	if soonest := c.breaker.since.Add(c.set.GiveUpAfter); soonest.After(c.despairAt) {
+		c.despairAt = soonest
+	}
+	for _, t := range c.targets {
+		for range t.ready.len() {
+			c.ready(t.ready.pop())
+		}
+	}
+}

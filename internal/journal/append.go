@@ -1,0 +1,153 @@
+package journal
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/s3db-go/replicator/cdc"
+)
+
+// maxName is the longest name of a destination or resource that has a frame to
+// itself; far more than anybody types.
+const maxName = 32 << 10
+
+// Append implements [Journal]. Once the changes are on their way to the disk it
+// waits for them, whatever becomes of ctx.
+func (d *Disk) Append(ctx context.Context, changes []cdc.Change) error {
+	return d.insist(ctx, len(changes), func() error {
+		_, err := d.append(ctx, "", changes, nil)
+		return err
+	})
+}
+
+// AppendTo implements [Journal]. It waits as Append does, and is refused by a full
+// journal whatever the policy: whoever fills a destination can do so later.
+func (d *Disk) AppendTo(ctx context.Context, destination string, changes []cdc.Change, w *Watch) (int, error) {
+	if err := judgeName("destination", destination); err != nil {
+		return 0, err
+	}
+	return d.append(ctx, destination, changes, w)
+}
+
+func judgeName(what, name string) error {
+	switch {
+	case name == "":
+		return fmt.Errorf("journal: the %s has no name", what)
+	case len(name) > maxName:
+		return fmt.Errorf("journal: the name of the %s has %d bytes, at most %d are possible", what, len(name), maxName)
+	}
+	return nil
+}
+
+// append encodes without the lock, since that takes long. So a record may have a
+// commit between the first look at the watch and the second, which counts: then all
+// is done again with one change less.
+func (d *Disk) append(ctx context.Context, to string, changes []cdc.Change, w *Watch) (int, error) {
+	if err := ctx.Err(); err != nil {
+		return 0, err
+	}
+	changes = slices.Clone(changes)
+	s := d.scratch.Get().(*scratch)
+	defer d.release(s)
+	for {
+		kept, err := w.unchanged(changes)
+		if err != nil || len(kept) == 0 {
+			return 0, err
+		}
+		s.frames, s.items = s.frames[:0], s.items[:0]
+		for i := range kept {
+			s.items = append(s.items, item{index: uint32(i), change: &kept[i]})
+		}
+		frames, err := appendAppend(s.frames, to, s.items)
+		if err != nil {
+			return 0, err
+		}
+		s.frames = frames
+		g, err := d.enqueueAppend(s, to, w)
+		if errors.Is(err, errChanged) {
+			changes = kept
+			continue
+		}
+		if err != nil {
+			return 0, err
+		}
+		<-g.done
+		if g.err != nil {
+			return 0, g.err
+		}
+		return len(kept), nil
+	}
+}
+
+// errChanged: a record had a commit after the first look at the watch.
+var errChanged = errors.New("journal: a record was changed")
+
+// enqueueAppend numbers what was encoded and puts it into the next group.
+func (d *Disk) enqueueAppend(s *scratch, to string, w *Watch) (*group, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if err := d.refused(); err != nil {
+		return nil, err
+	}
+	for _, it := range s.items {
+		if w.saw(it.change) {
+			return nil, errChanged
+		}
+	}
+	first, version := d.number(len(s.items))
+	numberAppends(s.frames, first, version)
+	for i, it := range s.items {
+		if to == "" {
+			d.watches.note(it.change)
+		}
+		s.steps = append(s.steps, step{
+			kind: kindAppend, committed: Entry{To: to, Change: it.change, Bytes: it.size},
+			seq: first + uint64(i), version: version + uint64(i),
+		})
+	}
+	return d.enqueue(s.frames, s.steps...), nil
+}
+
+// number gives n Seqs and Versions, the first of each. The caller holds mu.
+func (d *Disk) number(n int) (seq, version uint64) {
+	seq, version = d.last+1, d.clock.Next(d.now())
+	d.last += uint64(n)
+	d.clock.Observe(version + uint64(n) - 1)
+	return seq, version
+}
+
+// AppendSchema implements [Journal]. It waits as Append does, and is refused by a full
+// journal whatever the policy.
+func (d *Disk) AppendSchema(ctx context.Context, resource string, version int) error {
+	if err := judgeName("resource", resource); err != nil {
+		return err
+	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	frame := appendSchema(nil, resource, version)
+	d.mu.Lock()
+	if err := d.refused(); err != nil {
+		d.mu.Unlock()
+		return err
+	}
+	seq, hlc := d.number(1)
+	numberAppends(frame, seq, hlc)
+	g := d.enqueue(frame, step{kind: kindSchema, committed: schemaEntry(resource, version), seq: seq, version: hlc})
+	d.mu.Unlock()
+	<-g.done
+	return g.err
+}
+
+func schemaEntry(resource string, version int) Entry {
+	return Entry{Kind: Schema, Change: &cdc.Change{Resource: resource, SchemaVersion: version}, Bytes: foreignBytes}
+}
+
+// Watch implements [Journal].
+func (d *Disk) Watch() *Watch {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.watches.begin(&d.mu)
+}

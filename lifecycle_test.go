@@ -1,0 +1,269 @@
+package replicator_test
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/s3db-go/replicator"
+	"github.com/s3db-go/replicator/drivers/memory"
+)
+
+// TestOneProcessPerDirectory: the second gets an error that names the directory.
+func TestOneProcessPerDirectory(t *testing.T) {
+	dir := t.TempDir()
+	o := replicator.Options{Dir: dir, Destinations: to(memory.New(memory.Options{}), "r")}
+	start(t, newShelf(), o)
+	second, err := replicator.New(newShelf(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := second.Start(t.Context()); err == nil || !strings.Contains(err.Error(), dir) {
+		t.Errorf("Start: %v", err)
+	}
+}
+
+// TestLifecycle hammers everything that starts, stops and asks, from many goroutines,
+// while writes go on. Nothing deadlocks or leaks, and afterwards nothing is missing.
+func TestLifecycle(t *testing.T) {
+	s, d := newShelf(), memory.New(memory.Options{})
+	r, err := replicator.New(s, replicator.Options{Dir: t.TempDir(), Destinations: to(d, "r")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx := t.Context()
+	if err := r.Stop(ctx); err != nil {
+		t.Errorf("Stop before Start: %v", err)
+	}
+	if err := r.Flush(ctx); err == nil {
+		t.Error("Flush before Start is no error")
+	}
+	if err := r.Start(ctx); err != nil {
+		t.Fatal(err)
+	}
+	stopped := make(chan struct{})
+	var wg sync.WaitGroup
+	again := func(f func()) {
+		wg.Go(func() {
+			for {
+				select {
+				case <-stopped:
+					return
+				default:
+					f()
+				}
+			}
+		})
+	}
+	for range 2 {
+		again(func() {
+			short, cancel := context.WithTimeout(ctx, 5*time.Millisecond)
+			defer cancel()
+			_ = r.Stop(short)
+		})
+		again(func() {
+			if err := r.Start(ctx); err != nil {
+				t.Errorf("Start: %v", err)
+			}
+		})
+		again(func() {
+			short, cancel := context.WithTimeout(ctx, time.Millisecond)
+			defer cancel()
+			_ = r.Flush(short)
+		})
+		again(func() { r.Stats(); r.Health() })
+		again(func() {
+			_, cancel := r.Subscribe(replicator.AllKinds)
+			cancel()
+		})
+		again(func() {
+			for range r.Log(ctx, replicator.Query{}) {
+				break
+			}
+		})
+	}
+	// Writes that find no replicator running are not captured, by design; those that
+	// the journal took are.
+	captured := map[string]int64{}
+	for n := int64(1); n <= 15; n++ {
+		id := string(rune('a' + n%26))
+		if err := r.Start(ctx); err != nil {
+			t.Fatal(err)
+		}
+		before := r.Stats().Journal.Last
+		if err := s.put(ctx, "r", id, replicator.Record{"n": n}); err != nil {
+			t.Fatal(err)
+		}
+		if r.Stats().Journal.Last > before {
+			captured[id] = n
+		}
+	}
+	close(stopped)
+	wg.Wait()
+	if err := r.Start(ctx); err != nil {
+		t.Fatal(err)
+	}
+	// Each record once more, so that what was written while stopped is there too.
+	for id := range captured {
+		if err := s.put(ctx, "r", id, replicator.Record{"n": int64(1000)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	flush(t, r)
+	if len(captured) == 0 {
+		t.Error("no write was captured, nothing was tested")
+	}
+	for id := range captured {
+		if n := d.Records("r")[id].Int("n"); n != 1000 {
+			t.Errorf("record %s arrived with n %d", id, n)
+		}
+	}
+	if err := r.Stop(ctx); err != nil {
+		t.Errorf("Stop: %v", err)
+	}
+	if err := r.Stop(ctx); err != nil {
+		t.Errorf("a second Stop: %v", err)
+	}
+}
+
+// TestStopDoesNotWaitForUserCode: a transform that hangs keeps Stop no longer than its
+// context and the second of grace.
+func TestStopDoesNotWaitForUserCode(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, gate := newShelf(), make(chan struct{})
+		r := start(t, s, replicator.Options{Destinations: []replicator.Destination{{
+			Driver: newEvents(), Routes: []replicator.Route{{From: "r", Transform: func(c replicator.Change) (replicator.Record, error) {
+				<-gate
+				return c.Data, nil
+			}}},
+		}}})
+		if err := s.put(t.Context(), "r", "1", replicator.Record{"v": 1}); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		begin := time.Now()
+		if err := r.Stop(ctx); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("Stop: %v", err)
+		}
+		if took := time.Since(begin); took > 3*time.Second {
+			t.Errorf("Stop took %v", took)
+		}
+		close(gate)
+	})
+}
+
+// TestStopLeavesACall: what a driver still does after Stop may land after whatever a
+// new run sends, so there is none before it has returned.
+func TestStopLeavesACall(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, gate := newShelf(), make(chan struct{})
+		var calls, closed atomic.Int64
+		d := &closing{closed: &closed, Driver: memory.New(memory.Options{Events: true, Before: func(context.Context, []replicator.Delivery) error {
+			if calls.Add(1) == 1 {
+				<-gate // deaf to its context
+			}
+			return nil
+		}})}
+		r := start(t, s, replicator.Options{Destinations: to(d, "r")})
+		if err := s.put(t.Context(), "r", "1", replicator.Record{"v": 1}); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		halt(t, r)
+		if err := r.Start(t.Context()); err == nil || !strings.Contains(err.Error(), "memory: a call from before Stop has not returned") {
+			t.Errorf("Start beside a call of the last run: %v", err)
+		}
+		close(gate)
+		synctest.Wait()
+		if closed.Load() != 1 {
+			t.Error("the driver was not closed when its call returned")
+		}
+		if err := r.Start(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.put(t.Context(), "r", "1", replicator.Record{"v": 2}); err != nil {
+			t.Fatal(err)
+		}
+		flush(t, r)
+		got := d.Events("r")
+		if last := got[len(got)-1]; last.Record.Int("v") != 2 {
+			t.Errorf("the last that arrived is %v", last.Record)
+		}
+		halt(t, r)
+	})
+}
+
+// closing is a memory destination that counts how often it was opened and closed.
+type closing struct {
+	*memory.Driver
+	opened, closed *atomic.Int64
+	open           func(context.Context) error
+}
+
+func (c *closing) Open(ctx context.Context) error {
+	if c.open == nil {
+		return nil
+	}
+	if err := c.open(ctx); err != nil {
+		return err
+	}
+	c.opened.Add(1)
+	return nil
+}
+
+func (c *closing) Close() error { c.closed.Add(1); return nil }
+
+// TestStartWithADeadline: a destination that does not answer takes its share of the
+// time, and the others start.
+func TestStartWithADeadline(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, well := newShelf(), newEvents()
+		hanging := func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() }
+		var n atomic.Int64
+		r, err := replicator.New(s, replicator.Options{Dir: t.TempDir(), Destinations: []replicator.Destination{
+			{Name: "dead", Driver: &closing{Driver: newEvents(), open: hanging, opened: &n, closed: &n}, Routes: replicator.Routes("r")},
+			{Name: "dead too", Driver: &closing{Driver: newEvents(), open: hanging, opened: &n, closed: &n}, Routes: replicator.Routes("r")},
+			{Name: "well", Driver: well, Routes: replicator.Routes("r")},
+		}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+		defer cancel()
+		if err := r.Start(ctx); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.put(t.Context(), "r", "1", replicator.Record{"v": 1}); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		if len(well.Events("r")) != 1 || !r.Stats().Destinations["dead"].BreakerOpen {
+			t.Error(describe(r))
+		}
+		halt(t, r)
+	})
+}
+
+// TestStartThatEnds: what Start opened is closed when it comes to nothing.
+func TestStartThatEnds(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	var opened, closed atomic.Int64
+	d := &closing{Driver: newEvents(), opened: &opened, closed: &closed, open: func(context.Context) error { cancel(); return nil }}
+	r, err := replicator.New(newShelf(), replicator.Options{Dir: t.TempDir(), Destinations: to(d, "r")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := r.Start(ctx); !errors.Is(err, context.Canceled) {
+		t.Errorf("Start: %v", err)
+	}
+	if opened.Load() != 1 || closed.Load() != 1 {
+		t.Errorf("opened %d times, closed %d times", opened.Load(), closed.Load())
+	}
+}
