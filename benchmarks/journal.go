@@ -1,0 +1,151 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"strings"
+	"time"
+
+	"github.com/s3db-go/replicator/cdc"
+	"github.com/s3db-go/replicator/internal/codec"
+	"github.com/s3db-go/replicator/internal/disk"
+	"github.com/s3db-go/replicator/internal/journal"
+)
+
+const (
+	// maxCallers is the highest number of callers that are measured.
+	maxCallers = 1024
+	// recordSize is what a change takes, encoded.
+	recordSize = 512
+	// frameOverhead is what the journal writes around one change, so that the limit
+	// writes as many bytes: a header of 40, Seq, Version, 4 for the name of a
+	// destination, 8 for its place among the changes of its frame, and 4 to align it.
+	frameOverhead = 40 + 16 + 4 + 8 + 4
+)
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+// journalCase measures how many changes a second are made durable. Every contender is
+// handed a change, and encodes it in the caller's goroutine; in the line for the record
+// "journal-bytes" the limit is handed the bytes.
+func journalCase(c config, emit func(line)) error {
+	change, err := changeOf(recordSize)
+	if err != nil {
+		return err
+	}
+	ready, err := codec.AppendChange(nil, &change)
+	if err != nil {
+		return err
+	}
+	ours := func(work func(j journal.Journal, changes []cdc.Change) error) func(string) (session, error) {
+		return func(dir string) (session, error) { return openOurs(dir, change, work) }
+	}
+	encoding := func(open func(string, func(int) []byte) (session, error)) func(string) (session, error) {
+		return func(dir string) (session, error) { return open(dir, encoder(&change)) }
+	}
+	contenders := []contender{
+		{"ours", ours(appendOne)},
+		{"limit", encoding(openLimit)},
+		{"ours again", ours(appendOne)},
+		{"bbolt", encoding(openBolt)},
+		{"insert", ours(insertOne)},
+		{"sqlite", encoding(openSQLite)},
+		{"bytes", func(dir string) (session, error) { return openLimit(dir, func(int) []byte { return ready }) }},
+		{"pebble", encoding(openPebble)},
+	}
+	for _, callers := range []int{1, 64, maxCallers} {
+		samples, err := compare(c, callers, contenders)
+		if err != nil {
+			return err
+		}
+		rate := func(of string) float64 { return round(samples[of].median()) }
+		record := func(of, as, unit string) line {
+			return line{Case: fmt.Sprintf("%s/%d", as, callers), Ours: rate(of), Unit: unit, N: len(samples[of]), Spread: round(samples[of].spread())}
+		}
+		judged := record("ours", "journal", "appends/s")
+		judged.Limit = rate("limit")
+		judged.Peers = map[string]float64{"bbolt": rate("bbolt"), "sqlite": rate("sqlite"), "pebble": rate("pebble")}
+		emit(judged.judged())
+		noise := record("ours", "journal-aa", "appends/s")
+		noise.Peers = map[string]float64{"ours again": rate("ours again")}
+		emit(noise)
+		bytes := record("ours", "journal-bytes", "appends/s")
+		bytes.Limit = rate("bytes")
+		emit(bytes)
+		emit(record("insert", "journal-insert", "inserts/s"))
+	}
+	return nil
+}
+
+// encoder gives what every caller does with its change, in a buffer of its own.
+func encoder(change *cdc.Change) func(caller int) []byte {
+	var buffers [maxCallers][]byte
+	return func(caller int) []byte {
+		// It was encoded once without an error.
+		buffers[caller], _ = codec.AppendChange(buffers[caller][:0], change)
+		return buffers[caller]
+	}
+}
+
+// changeOf gives a change of a size, encoded.
+func changeOf(size int) (cdc.Change, error) {
+	c := cdc.Change{
+		ChangeID: cdc.ID{1}, Op: cdc.Inserted, Resource: "orders", RecordID: "o-000000000001",
+		Data: cdc.Record{"id": "o-000000000001", "total": 129.5, "customer": "c-4711", "paid": true, "note": ""},
+		Time: time.UnixMicro(1_700_000_000_000_000).UTC(),
+	}
+	for { // the length of the length may grow too
+		b, err := codec.AppendChange(nil, &c)
+		note := c.Data["note"].(string)
+		switch missing := size - len(b); {
+		case err != nil:
+			return c, err
+		case missing == 0:
+			return c, nil
+		case missing < -len(note):
+			return c, fmt.Errorf("a change takes more than %d bytes", size)
+		default:
+			c.Data["note"] = strings.Repeat("x", len(note)+missing)
+		}
+	}
+}
+
+// appendOne is one change made durable, which is what a writer waits for.
+func appendOne(j journal.Journal, changes []cdc.Change) error {
+	return j.Append(context.Background(), changes)
+}
+
+// insertOne is all that one replicated Insert asks of the journal.
+func insertOne(j journal.Journal, changes []cdc.Change) error {
+	ticket, err := j.Begin(context.Background(), changes)
+	if err == nil {
+		j.Commit(ticket, 0, nil)
+	}
+	return err
+}
+
+// own is our journal as a contender.
+type own struct {
+	fsys    disk.FS
+	journal *journal.Disk
+	changes []cdc.Change
+	work    func(journal.Journal, []cdc.Change) error
+}
+
+func openOurs(dir string, change cdc.Change, work func(journal.Journal, []cdc.Change) error) (session, error) {
+	fsys, err := disk.OS(dir)
+	if err != nil {
+		return nil, err
+	}
+	j, err := journal.Open(fsys, journal.Options{})
+	if err != nil {
+		return nil, errors.Join(err, fsys.Close())
+	}
+	return &own{fsys, j, []cdc.Change{change}, work}, nil
+}
+
+func (o *own) do(int) error { return o.work(o.journal, o.changes) }
+
+func (o *own) Close() error { return errors.Join(o.journal.Close(), o.fsys.Close()) }
