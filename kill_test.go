@@ -59,7 +59,7 @@ func compareKilled(t *testing.T, dir string, acknowledged map[string]int64) {
 	if rows := failedRows(t, r); len(rows) > 0 {
 		t.Errorf("%d deliveries failed, the first: %s", len(rows), rows[0].Error)
 	}
-	source, backup := readAll(t, db), readBackup(t, dir)
+	source, backup := readAllOf(t, db, "things"), readBackup(t, dir)
 	for id, n := range acknowledged {
 		if got := source[id].Int("n"); got < n {
 			t.Errorf("record %s: the store holds n %d, but %d was acknowledged", id, got, n)
@@ -167,13 +167,14 @@ func readBackup(t *testing.T, dir string) map[string]store.Record {
 		t.Fatal(err)
 	}
 	defer db.Close()
-	return readAll(t, db)
+	return readAllOf(t, db, "things")
 }
 
-func readAll(t *testing.T, db *store.DB) map[string]store.Record {
+// readAllOf reads a resource's records by their id.
+func readAllOf(t *testing.T, db *store.DB, resource string) map[string]store.Record {
 	t.Helper()
 	out := map[string]store.Record{}
-	for r, err := range db.Resource("things").List(t.Context()) {
+	for r, err := range db.Resource(resource).List(t.Context()) {
 		if err != nil {
 			t.Fatal(err)
 		}

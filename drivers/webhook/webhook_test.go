@@ -77,7 +77,7 @@ func (e *endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		case <-resume:
 		case <-r.Context().Done():
 		}
-		return
+		panic(http.ErrAbortHandler) // to return would be to answer 200
 	}
 	delivery, err := parse(body)
 	switch {

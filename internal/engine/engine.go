@@ -93,7 +93,9 @@ func (e *Engine) Start(ctx context.Context) error {
 	}
 	core := NewCore(e.cfg.settings(), from)
 	if err == nil && e.cfg.Hold {
-		err = e.closeLanes(core)
+		if err = e.closeLanes(core); err != nil {
+			err = errors.Join(err, e.source.reader.Close())
+		}
 	}
 	if err != nil {
 		return errors.Join(fmt.Errorf("%s: %w", e.cfg.Name, err), e.close())
