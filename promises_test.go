@@ -306,7 +306,9 @@ func waitFor(t *testing.T, r *replicator.Replicator, done func() bool) {
 	events, cancel := r.Subscribe(replicator.AllKinds)
 	defer cancel()
 	deadline := time.After(time.Minute)
-	for tick := time.NewTicker(time.Millisecond); !done(); {
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for !done() {
 		select {
 		case <-events:
 		case <-tick.C: // the condition may not come with an event
