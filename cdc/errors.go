@@ -40,6 +40,7 @@ type faultError struct {
 	err   error
 	fault Fault
 	after time.Duration
+	gone  bool
 }
 
 func (e *faultError) Error() string { return e.err.Error() }
@@ -60,11 +61,27 @@ func RetryAfter(err error, d time.Duration) error {
 	return mark(err, Transient, min(max(d, 0), maxRetryAfter))
 }
 
+// Gone marks err as the destination's wish to be left alone for good (HTTP's 410): like
+// [Unavailable], and the destination is paused, over restarts, until someone resumes
+// it. nil stays nil.
+func Gone(err error) error {
+	if err == nil {
+		return nil
+	}
+	return &faultError{err: err, fault: DestinationFault, gone: true}
+}
+
+// IsGone reports whether the mark that counts for [FaultOf] is that of [Gone].
+func IsGone(err error) bool {
+	m := markOf(err)
+	return m != nil && m.gone
+}
+
 func mark(err error, f Fault, after time.Duration) error {
 	if err == nil {
 		return nil
 	}
-	return &faultError{err, f, after}
+	return &faultError{err: err, fault: f, after: after}
 }
 
 // FaultOf tells whose fault err is; an error without a mark is Transient. Of marks
@@ -111,6 +128,9 @@ func markOf(err error) *faultError {
 var hope = [...]int{RecordFault: 0, Transient: 1, DestinationFault: 2}
 
 func (e *faultError) givesUpLess(f *faultError) bool {
+	if e.fault == f.fault && e.gone != f.gone {
+		return e.gone
+	}
 	return cmp.Or(cmp.Compare(hope[e.fault], hope[f.fault]), cmp.Compare(e.after, f.after)) > 0
 }
 

@@ -128,3 +128,28 @@ func TestDeliveryErrorText(t *testing.T) {
 		t.Error("the cause is not found")
 	}
 }
+
+func TestGoneIsAnUnavailabilityThatLasts(t *testing.T) {
+	gone := fmt.Errorf("webhook: %w", cdc.Gone(errors.New("410")))
+	away := cdc.Unavailable(errors.New("503"))
+	for _, c := range []struct {
+		name  string
+		err   error
+		fault cdc.Fault
+		gone  bool
+	}{
+		{"gone", gone, cdc.DestinationFault, true},
+		{"away", away, cdc.DestinationFault, false},
+		{"joined after away", errors.Join(away, gone), cdc.DestinationFault, true},
+		{"joined before away", errors.Join(gone, away), cdc.DestinationFault, true},
+		{"marked anew", cdc.Permanent(gone), cdc.RecordFault, false},
+		{"no mark", errors.New("x"), cdc.Transient, false},
+	} {
+		if cdc.FaultOf(c.err) != c.fault || cdc.IsGone(c.err) != c.gone {
+			t.Errorf("%s: %v, gone %v", c.name, cdc.FaultOf(c.err), cdc.IsGone(c.err))
+		}
+	}
+	if cdc.Gone(nil) != nil {
+		t.Error("Gone(nil) is an error")
+	}
+}
