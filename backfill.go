@@ -1,17 +1,16 @@
 package replicator
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"slices"
-	"sync"
 	"time"
 
 	"github.com/s3db-go/replicator/cdc"
 	"github.com/s3db-go/replicator/internal/backfill"
 	"github.com/s3db-go/replicator/internal/disk"
-	"github.com/s3db-go/replicator/internal/route"
 )
 
 // BackfillOptions say how a destination is backfilled.
@@ -22,8 +21,8 @@ type BackfillOptions struct {
 	// alone. A panic stops the backfill at that record's chunk, which is tried again.
 	// nil lets all pass.
 	Filter func(Change) bool
-	// ChunkSize is how many records are read at once. About three chunks are in the
-	// journal at a time. Defaults to 1,000.
+	// ChunkSize is how many records are sent at once, fewer if they are large. About three
+	// chunks are in the journal at a time. Defaults to 1,000.
 	ChunkSize int
 	// Rate bounds the records that are read in a second, for each destination. 0 for no
 	// bound.
@@ -36,6 +35,16 @@ const everything = "*"
 // defaultChunk costs one append to the journal and one small file for a thousand
 // records, and a megabyte or so of memory.
 const defaultChunk = 1000
+
+// chunkBytes bounds a chunk: half of what a destination loads at once, and in a small
+// journal an eighth, so that three of them and live changes fit.
+func (o Options) chunkBytes() int {
+	const most = 8 << 20
+	if o.MaxJournalBytes > 0 {
+		return int(min(most, o.MaxJournalBytes/8))
+	}
+	return most
+}
 
 func (o BackfillOptions) faults() (faults []error) {
 	if o.ChunkSize < 0 {
@@ -90,9 +99,10 @@ func scans(source cdc.Source) (cdc.Scanner, cdc.Lister) {
 //
 // A present record goes as an insert of OriginSnapshot: a route gets it whose Actions
 // hold Inserted, and one that wants only updates or deletes does not. A record that is
-// written while it is read is left to that write. Each destination works through its
-// resources one after the other. A resource whose backfill is under way already is not
-// begun again, but waited for.
+// written while it is read is left to that write, where the routes carry it. Each
+// destination works through its resources one after the other. A resource whose backfill
+// is under way already is not begun again, but waited for. While the destination is
+// paused, so are its backfills.
 //
 // Before anything is sent the backfill is durable: from then on it is carried out,
 // whatever becomes of ctx, over Stop and Start. ctx bounds only the wait; when it ends,
@@ -111,29 +121,33 @@ func (r *Replicator) Backfill(ctx context.Context, destination string, resources
 }
 
 func (run *running) backfill(ctx context.Context, destination string, resources []string) error {
-	f := run.filler(destination)
-	if f == nil {
+	d := run.find(destination)
+	if d == nil {
 		return fmt.Errorf("there is no destination %q", destination)
 	}
-	if f.runner == nil {
+	if d.backfill == nil {
 		return fmt.Errorf("%s: the source can't be scanned", destination)
 	}
-	if len(resources) == 0 {
-		resources = f.carried()
+	whole := len(resources) == 0
+	if whole {
+		resources = d.carried()
 	}
 	var faults []error
 	for _, resource := range resources {
-		if !f.router.Wants(resource, Inserted) {
+		if !d.router.Wants(resource, Inserted) {
 			faults = append(faults, fmt.Errorf("%s: %s: no route carries its inserts", destination, resource))
 		}
 	}
 	if len(faults) > 0 {
 		return errors.Join(faults...)
 	}
+	missing := run.journal.Stats().Unjournaled
 	begun := make([]*backfill.Run, len(resources))
 	for i, resource := range resources {
+		// One that was under way may have read before something was let go.
+		whole = whole && !d.backfill.Underway(resource)
 		var err error
-		if begun[i], err = f.runner.Begin(resource); err != nil {
+		if begun[i], err = d.backfill.Begin(resource); err != nil {
 			return fmt.Errorf("%s: %s: %w", destination, resource, err)
 		}
 	}
@@ -141,75 +155,130 @@ func (run *running) backfill(ctx context.Context, destination string, resources 
 	for i, b := range begun {
 		errs[i] = b.Wait(ctx)
 	}
-	return errors.Join(errs...)
+	if err := errors.Join(errs...); err != nil || !whole {
+		return err
+	}
+	if now := run.journal.Stats().Unjournaled; now != missing {
+		return run.gap.grow(now, run.all())
+	}
+	if err := run.gap.grow(missing, run.all()); err != nil {
+		return err
+	}
+	return run.gap.mend(destination)
 }
 
-// filler is what backfills one destination.
-type filler struct {
-	destination Destination
-	router      *route.Router
-	resources   cdc.Lister       // nil if the source does not list them
-	runner      *backfill.Runner // nil if the source can't be scanned
-}
-
-// carried gives the resources whose inserts the destination's routes carry: those that
-// they name, and with a route for everything those that the source has.
-func (f *filler) carried() []string {
+// named gives the resources that the destination's routes name, and with a route for
+// everything those that the source has.
+func (d *destination) named() []string {
 	var names []string
-	for _, r := range f.destination.Routes {
-		if r.From == everything && f.resources != nil {
-			names = append(names, f.resources.Resources()...)
+	for _, r := range d.Routes {
+		if r.From == everything && d.resources != nil {
+			names = append(names, d.resources.Resources()...)
 		} else if r.From != everything {
 			names = append(names, r.From)
 		}
 	}
 	slices.Sort(names)
-	return slices.DeleteFunc(slices.Compact(names), func(name string) bool { return !f.router.Wants(name, Inserted) })
+	return slices.Compact(names)
+}
+
+// carried gives those of them whose inserts the routes carry.
+func (d *destination) carried() []string {
+	return slices.DeleteFunc(d.named(), func(name string) bool { return !d.router.Wants(name, Inserted) })
+}
+
+// carries gives the routes that carry inserts of a resource, perhaps one that yields to
+// another.
+func (d *destination) carries(resource string) (routes []Route) {
+	for _, r := range d.Routes {
+		if (r.From == resource || r.From == everything) && (r.Actions == 0 || r.Actions.Has(Inserted)) {
+			routes = append(routes, r)
+		}
+	}
+	return routes
+}
+
+// misses reports whether a route may not carry the change that a record had while it was
+// read for a backfill.
+func (d *destination) misses(resource string) bool {
+	return slices.ContainsFunc(d.carries(resource), func(r Route) bool { return r.Actions != 0 && !r.Actions.Has(Updated) })
+}
+
+// restock puts down a backfill, from its beginning, of every resource that ends in a
+// target which holds state. Present records can't stand for events.
+func (d *destination) restock() error {
+	if d.backfill == nil {
+		return nil
+	}
+	limits := limits(d.Driver)
+	for _, resource := range d.carried() {
+		if limits != nil && !slices.ContainsFunc(d.carries(resource), func(r Route) bool { return !limits(cmp.Or(r.To, resource)).Events }) {
+			continue
+		}
+		if err := d.backfill.Restart(resource); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // fill puts down what is to be backfilled, before the engines start: a destination
 // without a cursor has one from then on, and would not be known as new after a crash.
 func (run *running) fill(r *Replicator) error {
 	// A journal in memory is gone with what was sent, so how far that got is not kept.
-	var kept disk.FS
 	var unfinished []backfill.State
-	if !r.opts.Volatile {
-		kept = run.fs
+	if run.kept != nil {
 		var err error
-		if unfinished, err = backfill.Unfinished(kept); err != nil {
+		if unfinished, err = backfill.Unfinished(run.kept); err != nil {
 			return err
 		}
 	}
 	for _, s := range unfinished {
 		if run.find(s.Destination) == nil {
-			if err := backfill.Forget(kept, s); err != nil {
+			if err := backfill.Forget(run.kept, s); err != nil {
 				return fmt.Errorf("%s: backfill: %s: %w", s.Destination, s.Resource, err)
 			}
 		}
 	}
-	scanner, lister := scans(r.source)
-	for i, d := range r.opts.Destinations {
-		f := &filler{destination: d, router: run.routers[i], resources: lister}
-		run.fillers = append(run.fillers, f)
-		if scanner == nil {
-			continue
-		}
-		mine, err := run.theirs(kept, d.Name, unfinished)
-		if err != nil {
+	for _, d := range run.all() {
+		if err := run.equip(r, d, unfinished); err != nil {
 			return err
 		}
-		f.runner = backfill.New(backfill.Options{
-			Destination: d.Name, Source: scanner, Journal: run.journal, FS: kept,
-			Settled: func(ctx context.Context, seq uint64) error { return run.find(d.Name).present().Drain(ctx, seq) },
-			Filter:  d.Backfill.Filter, ChunkSize: d.Backfill.ChunkSize, Rate: d.Backfill.Rate, Notify: r.progress(d.Name),
-		}, mine)
-		if _, old := run.journal.Cursor(d.Name); old || !d.InitialSync {
-			continue
+	}
+	return nil
+}
+
+// equip gives a destination what backfills it, and if it is new puts down what it is to
+// get first.
+func (run *running) equip(r *Replicator, d *destination, unfinished []backfill.State) error {
+	scanner, _ := scans(r.source)
+	if scanner == nil {
+		return nil
+	}
+	mine, err := run.theirs(run.kept, d.Name, unfinished)
+	if err != nil {
+		return err
+	}
+	o := backfill.Options{
+		Destination: d.Name, Source: scanner, Journal: run.journal, FS: run.kept, Settled: d.drain,
+		Filter: d.Backfill.Filter, ChunkSize: d.Backfill.ChunkSize, ChunkBytes: r.opts.chunkBytes(), Rate: d.Backfill.Rate, Notify: r.progress(d.Name),
+	}
+	if awaiter, ok := r.source.(cdc.Awaiter); ok {
+		o.Await = awaiter.Await
+	}
+	if _, ok := r.source.(cdc.Reader); ok {
+		o.Again = d.misses
+		o.Present = func(ctx context.Context, resource, id string) (cdc.Row, bool, error) {
+			return run.recorder.Present(ctx, resource, id)
 		}
-		for _, resource := range f.carried() {
-			if _, err := f.runner.Begin(resource); err != nil {
-				return fmt.Errorf("%s: backfill: %s: %w", d.Name, resource, err)
-			}
+	}
+	d.backfill = backfill.New(o, mine)
+	if _, old := run.journal.Cursor(d.Name); old || !d.InitialSync {
+		return nil
+	}
+	for _, resource := range d.carried() {
+		if _, err := d.backfill.Begin(resource); err != nil {
+			return fmt.Errorf("%s: backfill: %s: %w", d.Name, resource, err)
 		}
 	}
 	return nil
@@ -231,25 +300,6 @@ func (run *running) theirs(kept disk.FS, destination string, unfinished []backfi
 		}
 	}
 	return mine, nil
-}
-
-func (run *running) filler(destination string) *filler {
-	i := slices.IndexFunc(run.fillers, func(f *filler) bool { return f.destination.Name == destination })
-	if i < 0 {
-		return nil
-	}
-	return run.fillers[i]
-}
-
-// eachRunner calls do for the destinations side by side.
-func (run *running) eachRunner(do func(*backfill.Runner)) {
-	var wg sync.WaitGroup
-	for _, f := range run.fillers {
-		if f.runner != nil {
-			wg.Go(func() { do(f.runner) })
-		}
-	}
-	wg.Wait()
 }
 
 // progress gives the function that turns what a runner tells into events and log lines.

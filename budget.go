@@ -18,13 +18,15 @@ const (
 	RefuseWrites FullPolicy = iota
 	// DetachSlowest: the destination that has settled the least lets go of everything
 	// that waits for it, and goes on at the journal's end. A row in the log, with an
-	// empty target, says from where to where; what those changes did differs at that
-	// destination until the record changes again. Writes wait meanwhile, for up to ten
+	// empty target, says from where to where. Where it holds state, and the source can be
+	// scanned, it is backfilled by itself as soon as it takes anything; what was deleted
+	// meanwhile stays there. Events are lost. Writes wait meanwhile, for up to ten
 	// seconds; then they are refused.
 	DetachSlowest
-	// Unjournaled: writes go on and are not captured. Stats counts them and Health says
-	// so until the next Stop; what they did differs at every destination until the
-	// record changes again.
+	// Unjournaled: writes go on and are not captured. Stats counts them and Health says so,
+	// over restarts, until Replicator.Backfill has been called for every destination, with
+	// no resources named: until then what they did differs at it, unless the record
+	// changes again. What a crash finds uncounted is that of the last second.
 	Unjournaled
 )
 

@@ -106,6 +106,40 @@ func TestUnjournaled(t *testing.T) {
 	}
 }
 
+// TestUnjournaledUntilBackfilled: what was not captured is known over restarts, until each
+// destination has been backfilled.
+func TestUnjournaledUntilBackfilled(t *testing.T) {
+	s := newShelf()
+	s.CustomSource = replicator.NewSource(replicator.SourceOptions{Get: s.get, Scan: s.scan})
+	o, alive := deadAndAlive(replicator.Unjournaled)
+	o.Dir = t.TempDir()
+	r := start(t, s, o)
+	for i := range 500 {
+		if err := s.put(t.Context(), "r", fmt.Sprint(i), bulk(i)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	missing := r.Stats().Journal.Unjournaled
+	halt(t, r)
+	well, _ := deadAndAlive(replicator.Unjournaled)
+	o.Destinations[0].Driver = well.Destinations[1].Driver
+	for _, name := range []string{"dead", "alive"} {
+		r = start(t, s, o)
+		if n := r.Stats().Journal.Unjournaled; n != missing || n == 0 || !strings.Contains(r.Health().Reason, "were not captured") {
+			t.Errorf("%d changes are missing, %d were: %+v", n, missing, r.Health())
+		}
+		backfilled(t, r, name)
+		halt(t, r)
+	}
+	r = start(t, s, o)
+	if n := r.Stats().Journal.Unjournaled; n != 0 || r.Health().Status != replicator.HealthHealthy {
+		t.Errorf("%d changes are missing: %+v", n, r.Health())
+	}
+	if n := len(alive.Records("r")); n != 500 {
+		t.Errorf("%d records arrived", n)
+	}
+}
+
 // TestDetachSlowest: the dead destination lets go, a row says of what, and nobody else
 // is hindered.
 func TestDetachSlowest(t *testing.T) {

@@ -45,6 +45,10 @@ func Permanent(err error) error { return cdc.Permanent(err) }
 // spending an attempt, until the destination is back.
 func Unavailable(err error) error { return cdc.Unavailable(err) }
 
+// Gone marks an error as the destination's wish to be left alone: it is paused, as by
+// Replicator.Pause.
+func Gone(err error) error { return cdc.Gone(err) }
+
 // RetryAfter marks an error as passing, and asks for a pause of at most five
 // minutes before the next attempt.
 func RetryAfter(err error, d time.Duration) error { return cdc.RetryAfter(err, d) }

@@ -4,43 +4,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync"
 	"time"
 
 	"github.com/s3db-go/replicator/cdc"
-	"github.com/s3db-go/replicator/internal/engine"
 	"github.com/s3db-go/replicator/internal/journal"
 	"github.com/s3db-go/replicator/internal/ledger"
 )
 
-// destination is an engine with what it is asked about. A destination that is detached
-// gets a new engine.
-type destination struct {
-	name, driver string
-	make         func() *engine.Engine // not started
-
-	mu     sync.Mutex // guards engine
-	engine *engine.Engine
-}
-
-func (d *destination) present() *engine.Engine {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return d.engine
-}
-
-// start brings up a new engine in the place of the one that was stopped.
-func (d *destination) start(ctx context.Context) error {
-	e := d.make()
-	d.mu.Lock()
-	d.engine = e
-	d.mu.Unlock()
-	return e.Start(ctx)
-}
-
 // openJournal opens the journal, and what watches over its disk budget.
 func (r *Replicator) openJournal(run *running) error {
-	run.relief = newRelief()
 	if r.opts.Volatile {
 		run.journal = journal.NewMemory(journal.MemoryOptions{MaxBytes: int(r.opts.MaxJournalBytes)})
 		return nil
@@ -55,22 +27,14 @@ func (r *Replicator) openJournal(run *running) error {
 	return nil
 }
 
-// relief detaches destinations when the journal is full, from a goroutine of its own:
-// the journal tells from the one that writes, and must not be kept waiting.
+// relief detaches destinations when the journal is full, in the background: the journal
+// tells from the goroutine that writes, and must not be kept waiting.
 type relief struct {
 	slowest func() (cursor string, low uint64, found bool)
-
-	full   chan struct{} // holds one value when the journal was said to be full
-	ctx    context.Context
-	cancel context.CancelFunc
-	work   sync.WaitGroup
+	full    chan struct{} // holds one value when the journal was said to be full
 }
 
-func newRelief() *relief {
-	r := &relief{full: make(chan struct{}, 1)}
-	r.ctx, r.cancel = context.WithCancel(context.Background())
-	return r
-}
+func newRelief() *relief { return &relief{full: make(chan struct{}, 1)} }
 
 // tell notes that the journal is full. It never waits.
 func (r *relief) tell() {
@@ -78,11 +42,6 @@ func (r *relief) tell() {
 	case r.full <- struct{}{}:
 	default:
 	}
-}
-
-func (r *relief) stop() {
-	r.cancel()
-	r.work.Wait()
 }
 
 // pressed turns what the journal tells of its disk budget into an event.
@@ -97,69 +56,85 @@ func (r *Replicator) pressed(run *running, p journal.Pressure) {
 
 // relieve detaches one destination after the other, the slowest first, until the
 // journal has room.
-func (r *Replicator) relieve(run *running) {
+func (r *Replicator) relieve(ctx context.Context, run *running) {
 	// The journal sees within a second that segments were deleted.
 	const again = 2 * time.Second
 	for {
 		select {
 		case <-run.relief.full:
-		case <-run.relief.ctx.Done():
+		case <-ctx.Done():
 			return
 		}
-		for run.journal.Stats().Pressure == journal.PressureFull && run.relief.ctx.Err() == nil {
-			name, _, found := run.relief.slowest()
-			if found {
-				if err := r.detach(run, name); err != nil {
+		for run.journal.Stats().Pressure == journal.PressureFull && ctx.Err() == nil {
+			if name, _, found := run.relief.slowest(); found {
+				if err := r.detach(ctx, run, name); err != nil {
 					r.opts.Logger.Error("a destination can't be detached", "destination", name, "error", err)
 				}
 			}
-			pause := time.NewTimer(again)
-			select {
-			case <-pause.C:
-			case <-run.relief.ctx.Done():
-				pause.Stop()
-			}
+			_ = sleep(ctx, again)
 		}
 	}
 }
 
-// detach moves a destination to the journal's end: its engine is stopped, the log
-// gets a row, the cursor is moved, a new engine starts from there. If anything but the
-// start fails, the destination stays stopped where it was.
-func (r *Replicator) detach(run *running, name string) error {
+// detach moves a destination to the journal's end and lets it go on from there. Where it
+// holds state, and the source can be scanned, it is backfilled with what is present by
+// then, as soon as it takes anything.
+func (r *Replicator) detach(ctx context.Context, run *running, name string) error {
 	d := run.find(name)
 	if d == nil {
 		return errors.New("it is not configured")
 	}
-	ctx, cancel := context.WithTimeout(run.relief.ctx, time.Second)
+	short, cancel := context.WithTimeout(ctx, time.Second)
 	defer cancel()
-	if err := d.present().Stop(ctx); err != nil {
+	if err := d.take(short); err != nil {
 		return err
 	}
-	cursor, _ := run.journal.Cursor(name)
-	from, to := cursor.Low+1, run.journal.Stats().Durable
-	if from <= to {
-		oldest, err := run.oldest(name, from, to)
-		if err != nil {
-			return err
-		}
-		gone := fmt.Errorf("the journal was full: the changes from seq %d to %d are not delivered here", from, to)
-		if oldest != nil {
-			// What the change held stays out: the row is about all of them.
-			change := Change{ChangeID: oldest.ChangeID, Seq: oldest.Seq, Version: oldest.Version, Op: oldest.Op,
-				Resource: oldest.Resource, RecordID: oldest.RecordID, Time: oldest.Time}
-			row := ledger.Row{Destination: name, Driver: d.driver, Status: ledger.Failed, Time: time.Now(), Error: gone.Error(), Change: change}
-			if err := run.ledger.Put(row); err != nil {
-				return err
-			}
-		}
-		if err := run.journal.SaveCursor(name, journal.Cursor{Low: to}); err != nil {
-			return err
-		}
-		r.hub.Publish(Event{Kind: JournalPressure, Time: time.Now(), Destination: name, Reason: string(PressureFull), Err: gone})
-		r.opts.Logger.Warn("destination detached", "destination", name, "from", from, "to", to)
+	defer d.give()
+	resting := d.is(paused)
+	if err := d.halt(short); err != nil {
+		// It is about calls that were left, and about a cursor that is replaced now.
+		r.opts.Logger.Warn("stopping a destination to detach it", "destination", name, "error", err)
 	}
-	return d.start(run.relief.ctx)
+	err := r.letGo(run, d)
+	if resting {
+		d.become(paused, nil)
+	} else {
+		r.goOn(ctx, run, d)
+	}
+	return err
+}
+
+// letGo puts down in the log what a destination lets go of, and for a backfill what that
+// takes; then it moves the cursor. The destination is halted, and the caller has its turn.
+func (r *Replicator) letGo(run *running, d *destination) error {
+	cursor, _ := run.journal.Cursor(d.Name)
+	from, to := cursor.Low+1, run.journal.Stats().Durable
+	if from > to {
+		return nil
+	}
+	oldest, err := run.oldest(d.Name, from, to)
+	if err != nil {
+		return err
+	}
+	gone := fmt.Errorf("the journal was full: the changes from seq %d to %d are not delivered here", from, to)
+	if oldest != nil {
+		// What the change held stays out: the row is about all of them.
+		change := Change{ChangeID: oldest.ChangeID, Seq: oldest.Seq, Version: oldest.Version, Op: oldest.Op,
+			Resource: oldest.Resource, RecordID: oldest.RecordID, Time: oldest.Time}
+		row := ledger.Row{Destination: d.Name, Driver: d.Driver.Name(), Status: ledger.Failed, Time: time.Now(), Error: gone.Error(), Change: change}
+		if err := run.ledger.Put(row); err != nil {
+			return err
+		}
+	}
+	if err := d.restock(); err != nil {
+		return err
+	}
+	if err := run.journal.SaveCursor(d.Name, journal.Cursor{Low: to}); err != nil {
+		return err
+	}
+	r.hub.Publish(Event{Kind: JournalPressure, Time: time.Now(), Destination: d.Name, Reason: string(PressureFull), Err: gone})
+	r.opts.Logger.Warn("destination detached", "destination", d.Name, "from", from, "to", to)
+	return nil
 }
 
 // oldest gives the first change for a destination in a part of the journal.
@@ -182,13 +157,4 @@ func (run *running) oldest(name string, from, to uint64) (*cdc.Change, error) {
 		}
 	}
 	return nil, nil
-}
-
-func (run *running) find(name string) *destination {
-	for _, d := range run.engines {
-		if d.name == name {
-			return d
-		}
-	}
-	return nil
 }

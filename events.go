@@ -40,6 +40,14 @@ const (
 	// BackfillProgress: a chunk of a backfill is in the journal, or it is Done, or fails
 	// with Err and will be tried again. Read and Sent count from its begin.
 	BackfillProgress
+	// Paused: a destination is paused. If it asked for that itself, Err and Reason say
+	// with what.
+	Paused
+	// Resumed: it goes on.
+	Resumed
+	// RetryProgress: a Retry or Discard that has taken more than two seconds has put so
+	// many rows back as Sent says; it is Done, or has ended with Err.
+	RetryProgress
 	// Missed: this listener was too slow for the number of events in Event.Missed,
 	// which stood at this place. It comes with every subscription.
 	Missed
@@ -50,7 +58,7 @@ const (
 	AllKinds = Missed<<1 - 1
 )
 
-var kindNames = [...]string{"replicated", "coalesced", "skipped", "retrying", "failed", "breaker-opened", "breaker-closed", "journal-pressure", "backfill-progress", "missed"}
+var kindNames = [...]string{"replicated", "coalesced", "skipped", "retrying", "failed", "breaker-opened", "breaker-closed", "journal-pressure", "backfill-progress", "paused", "resumed", "retry-progress", "missed"}
 
 // String gives the kind's name, several joined by "|".
 func (k Kind) String() string {
@@ -92,11 +100,11 @@ type Event struct {
 	// Err is why the attempt failed or the breaker opened. It holds no credential
 	// and no content of a record.
 	Err error
-	// Reason says which rule skipped the change.
+	// Reason says which rule skipped the change, or why a destination was paused.
 	Reason string
 
 	// Of a backfill: how many present records of Resource were read and sent, and whether
-	// all of them are settled.
+	// all of them are settled. See RetryProgress for what they mean there.
 	Read, Sent uint64
 	Done       bool
 
@@ -154,9 +162,13 @@ func (r *Replicator) Subscribe(kinds Kind) (events <-chan Event, cancel func()) 
 
 // notify gives the function that turns an engine's notices into events and log
 // lines.
-func (r *Replicator) notify(d Destination) func(engine.Notice) {
+func (r *Replicator) notify(run *running, d Destination) func(engine.Notice) {
 	logger := r.opts.Logger.With("destination", d.Name)
 	return func(n engine.Notice) {
+		if n.Kind == engine.NoteGone {
+			r.leave(run, d.Name, n.Err)
+			return
+		}
 		e := event(d.Name, n)
 		r.hub.Publish(e)
 		switch e.Kind {

@@ -2,6 +2,7 @@ package replicator_test
 
 import (
 	"context"
+	"flag"
 	"fmt"
 	"os"
 	"sync"
@@ -16,7 +17,11 @@ import (
 
 func TestMain(m *testing.M) {
 	if dir := os.Getenv(childEnv); dir != "" {
-		child(dir)
+		if flag.Parse(); os.Getenv(childEnv+"_BACKFILL") != "" {
+			backfillChild(dir)
+		} else {
+			child(dir)
+		}
 		return
 	}
 	goleak.VerifyTestMain(m)

@@ -2,6 +2,8 @@ package replicator
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/s3db-go/replicator/internal/ledger"
@@ -22,6 +24,9 @@ const (
 	// HealthUnhealthy: somebody must look: a change has waited for more than five
 	// minutes, or the journal or the log can't be written, or the journal is full.
 	HealthUnhealthy HealthStatus = "unhealthy"
+	// HealthPaused, of a destination: somebody has paused it, or it asked for that. As a
+	// whole, that is degraded.
+	HealthPaused HealthStatus = "paused"
 )
 
 // worse orders the states.
@@ -95,15 +100,19 @@ func (r *Replicator) Health() Health {
 	if h.InDoubt > 0 {
 		find(HealthDegraded, "%d records are in doubt", h.InDoubt)
 	}
-	for _, e := range run.engines {
-		failed, err := run.ledger.Count(ledger.Query{Destination: e.name, Status: ledger.Failed, Since: h.Timestamp.Add(-healthWindow)})
+	for _, name := range slices.Sorted(maps.Keys(stats.Destinations)) {
+		failed, err := run.ledger.Count(ledger.Query{Destination: name, Status: ledger.Failed, Since: h.Timestamp.Add(-healthWindow)})
 		if err != nil {
 			find(HealthUnhealthy, "the log can't be read: %v", err)
 		}
-		d := judge(stats.Destinations[e.name], failed)
-		h.Destinations[e.name] = d
-		if d.Status != HealthHealthy {
-			find(d.Status, "%s: %s", e.name, d.Reason)
+		d := judge(stats.Destinations[name], failed)
+		h.Destinations[name] = d
+		switch d.Status {
+		case HealthHealthy:
+		case HealthPaused:
+			find(HealthDegraded, "%s: %s", name, d.Reason)
+		default:
+			find(d.Status, "%s: %s", name, d.Reason)
 		}
 	}
 	return h
@@ -112,6 +121,8 @@ func (r *Replicator) Health() Health {
 func judge(s DestinationStats, failed int) DestinationHealth {
 	d := DestinationHealth{Status: HealthHealthy, Failed: failed, Lag: s.Lag, Waiting: s.Waiting, BreakerOpen: s.BreakerOpen}
 	switch {
+	case s.Paused != nil:
+		d.Status, d.Reason = HealthPaused, s.Paused.String()
 	case s.Lag > healthWaiting:
 		d.Status, d.Reason = HealthUnhealthy, fmt.Sprintf("a change has waited for %v", s.Lag.Round(time.Second))
 		if s.Err != "" {

@@ -60,45 +60,56 @@ var within = map[string][]string{
 	"cdc/sourcetest": {"cdc"},
 
 	// The leaves. The pure ones may be used by any of them.
-	"internal/backoff":  {},
-	"internal/clock":    {},
-	"internal/keylock":  {"cdc"},
-	"internal/hub":      {},
-	"internal/panics":   {},
-	"internal/disk":     {},
-	"internal/codec":    {"cdc"},
-	"internal/envelope": {"cdc"},
-	"internal/route":    {"cdc", "internal/panics"},
-	"internal/journal":  {"cdc", "internal/codec", "internal/clock", "internal/disk"},
-	"internal/ledger":   {"cdc", "internal/codec"},
+	"internal/backoff":   {},
+	"internal/clock":     {},
+	"internal/keylock":   {"cdc"},
+	"internal/hub":       {},
+	"internal/panics":    {},
+	"internal/disk":      {},
+	"internal/codec":     {"cdc"},
+	"internal/envelope":  {"cdc"},
+	"internal/schema":    {},
+	"internal/route":     {"cdc", "internal/panics"},
+	"internal/journal":   {"cdc", "internal/codec", "internal/clock", "internal/disk"},
+	"internal/ledger":    {"cdc", "internal/codec"},
+	"internal/telemetry": {"cdc"},
 
 	// What composes them.
-	"internal/backfill": {"cdc", "internal/backoff", "internal/disk", "internal/journal", "internal/panics"},
-	"internal/capture":  {"cdc", "internal/backoff", "internal/journal", "internal/panics"},
+	"internal/backfill": {"cdc", "internal/backoff", "internal/codec", "internal/disk", "internal/journal", "internal/panics"},
+	"internal/capture":  {"cdc", "internal/backoff", "internal/disk", "internal/journal", "internal/panics"},
 	"internal/engine":   {"cdc", "internal/backoff", "internal/codec", "internal/journal", "internal/ledger", "internal/panics", "internal/route"},
-	".": {"cdc", "internal/backfill", "internal/backoff", "internal/capture", "internal/disk", "internal/engine", "internal/hub",
+	".": {"cdc", "internal/backfill", "internal/backoff", "internal/capture", "internal/clock", "internal/disk", "internal/engine", "internal/hub",
 		"internal/journal", "internal/keylock", "internal/ledger", "internal/panics", "internal/route"},
 
 	// The store and the drivers know the contract, never the engine.
 	"store":              {"cdc", "internal/codec", "internal/disk", "internal/keylock"},
 	"drivers/memory":     {"cdc"},
-	"drivers/webhook":    {"cdc", "internal/envelope"},
+	"drivers/sqs":        {"cdc", "internal/envelope", "internal/panics"},
+	"drivers/webhook":    {"cdc", "internal/envelope", "internal/panics"},
 	"drivers/s3db":       {"cdc", "store"},
+	"drivers/postgres":   {"cdc", "internal/schema"},
 	"drivers/drivertest": {"cdc"},
 
 	// Helpers of tests.
+	"internal/testbed":             {},
 	"internal/disk/faultfs":        {"internal/disk"},
 	"internal/journal/journaltest": {"cdc", "internal/journal"},
-	"internal/sim":                 {"cdc", "internal/backoff", "internal/engine", "internal/journal", "internal/ledger", "internal/route"},
+	"internal/sim/whole": {"cdc", "internal/backfill", "internal/capture", "internal/disk", "internal/disk/faultfs", "internal/engine", "internal/hub",
+		"internal/journal", "internal/keylock", "internal/ledger", "internal/route"},
+	"internal/sim": {"cdc", "internal/backoff", "internal/engine", "internal/journal", "internal/ledger", "internal/route"},
 }
 
 // without lists the modules that a room may import; all others use the standard
 // library alone.
 var without = map[string][]string{
-	"internal/capture": {"github.com/google/uuid"},
-	"internal/ledger":  {"go.etcd.io/bbolt"},
-	"internal/engine":  {"golang.org/x/sync"},
-	"drivers/s3db":     {"golang.org/x/sync"},
+	"internal/ledger":    {"go.etcd.io/bbolt"},
+	"internal/engine":    {"golang.org/x/sync"},
+	"internal/telemetry": {"go.opentelemetry.io/otel"},
+	"store":              {"github.com/aws/aws-sdk-go-v2", "github.com/aws/smithy-go", "golang.org/x/crypto", "golang.org/x/sync"},
+	"drivers/postgres":   {"github.com/jackc/pgx/v5"},
+	"internal/testbed":   {"github.com/jackc/pgx/v5"},
+
+	"drivers/sqs": {"github.com/aws/aws-sdk-go-v2", "github.com/aws/smithy-go"},
 
 	"drivers/drivertest":           {"github.com/google/go-cmp"},
 	"internal/journal/journaltest": {"github.com/google/go-cmp"},

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"iter"
+	"slices"
 	"time"
 
 	"github.com/s3db-go/replicator/internal/ledger"
@@ -18,12 +19,18 @@ const (
 	StatusReplicated Status = string(ledger.Replicated)
 	// StatusHeld: not tried, since an earlier change of the record failed; see Hold.
 	StatusHeld Status = string(ledger.Held)
+	// StatusSuperseded: failed or held, and the target has a later state of the record.
+	StatusSuperseded Status = string(ledger.Superseded)
+	// StatusDiscarded: failed or held, and given up by Discard, or by a route that, when it
+	// was asked again, did not want it any more; then Error says why.
+	StatusDiscarded Status = string(ledger.Discarded)
 )
 
 // LogRow is the outcome of one delivery. It holds no secret: secret fields are
 // missing from Data and Before.
 type LogRow struct {
 	ID          string // stable: made of destination, target and change
+	Replicator  string // the destination's name, as the original has it
 	Destination string
 	Driver      string
 	Resource    string
@@ -35,6 +42,8 @@ type LogRow struct {
 	CreatedAt   time.Time // when it was first written
 	Error       string    // "" if it did not fail
 	Attempts    int       // calls of the driver
+	RetryCount  int       // how often Retry put it back on the road
+	WillRetry   bool      // it is on the road
 	Duration    time.Duration
 	Data        Record // as the source had it, before the route
 	Before      Record
@@ -47,6 +56,7 @@ type LogRow struct {
 func (l LogRow) MarshalJSON() ([]byte, error) {
 	return json.Marshal(struct {
 		ID          string    `json:"id"`
+		Replicator  string    `json:"replicator"`
 		Destination string    `json:"destination"`
 		Driver      string    `json:"driver"`
 		Resource    string    `json:"resource"`
@@ -58,14 +68,16 @@ func (l LogRow) MarshalJSON() ([]byte, error) {
 		CreatedAt   time.Time `json:"createdAt"`
 		Error       string    `json:"error,omitempty"`
 		Attempts    int       `json:"attempts"`
+		RetryCount  int       `json:"retryCount"`
+		WillRetry   bool      `json:"willRetry"`
 		Duration    float64   `json:"duration"`
 		Data        Record    `json:"data"`
 		Before      Record    `json:"before"`
 		ChangeID    ID        `json:"changeId"`
 		Version     uint64    `json:"version,string"` // above 2^53, where JavaScript loses digits
 	}{
-		l.ID, l.Destination, l.Driver, l.Resource, l.Target, l.RecordID, l.Operation, l.Status, l.Timestamp.UnixMilli(), l.CreatedAt,
-		l.Error, l.Attempts, float64(l.Duration) / float64(time.Millisecond), l.Data, l.Before, l.ChangeID, l.Version,
+		l.ID, l.Replicator, l.Destination, l.Driver, l.Resource, l.Target, l.RecordID, l.Operation, l.Status, l.Timestamp.UnixMilli(), l.CreatedAt,
+		l.Error, l.Attempts, l.RetryCount, l.WillRetry, float64(l.Duration) / float64(time.Millisecond), l.Data, l.Before, l.ChangeID, l.Version,
 	})
 }
 
@@ -82,9 +94,11 @@ type Query struct {
 	Limit       int       // the newest so many; 0 is no limit
 }
 
-// Log gives the rows that the query selects, newest first. It reads in pieces, so a
-// slow consumer holds up nobody; an error comes once, as the last. The replicator
-// must be started.
+// Log gives the rows that the query selects, newest first. Among them are those of
+// deliveries that failed and will be tried again: held in memory, with StatusFailed and
+// WillRetry, and a Timestamp that each attempt renews; what settles meanwhile is given as
+// it was or as it is. The log is read in pieces, so a slow consumer holds up nobody; an
+// error comes once, as the last. The replicator must be started.
 func (r *Replicator) Log(ctx context.Context, q Query) iter.Seq2[LogRow, error] {
 	return func(yield func(LogRow, error) bool) {
 		run, err := r.current()
@@ -92,7 +106,8 @@ func (r *Replicator) Log(ctx context.Context, q Query) iter.Seq2[LogRow, error] 
 			yield(LogRow{}, err)
 			return
 		}
-		for row, err := range run.ledger.Rows(q.rows()) {
+		left := q.Limit
+		for row, err := range run.log(q.rows()) {
 			if err == nil {
 				err = context.Cause(ctx)
 			}
@@ -102,6 +117,88 @@ func (r *Replicator) Log(ctx context.Context, q Query) iter.Seq2[LogRow, error] 
 			}
 			if !yield(run.logRow(row), nil) {
 				return
+			}
+			if left--; left == 0 {
+				return
+			}
+		}
+	}
+}
+
+// log gives the rows of the ledger and those on the road, each once, newest first.
+func (run *running) log(q ledger.Query) iter.Seq2[ledger.Row, error] {
+	return func(yield func(ledger.Row, error) bool) {
+		begun := time.Now()
+		next, stop := iter.Pull(run.retrying(q))
+		defer stop()
+		road, more := next()
+		given := map[string]bool{}   // by their ids, of what is on the road
+		settled := map[string]bool{} // of what has got a row since
+		advance := func() {
+			for road, more = next(); more && settled[road.ID]; road, more = next() {
+			}
+		}
+		for row, err := range run.ledger.Rows(q) {
+			for err == nil && more && !road.Time.Before(row.Time) {
+				if !yield(road, nil) {
+					return
+				}
+				given[road.ID] = true
+				advance()
+			}
+			if err == nil && given[row.ID] {
+				continue // from before a crash, after which it is on the road again
+			}
+			if err == nil && !row.Time.Before(begun) {
+				if settled[row.ID] = true; more && road.ID == row.ID {
+					advance()
+				}
+			}
+			if !yield(row, err) {
+				return
+			}
+		}
+		for ; more; advance() {
+			if !yield(road, nil) {
+				return
+			}
+		}
+	}
+}
+
+// retrying gives the rows that the query selects of what is on the road, newest first.
+func (run *running) retrying(q ledger.Query) iter.Seq[ledger.Row] {
+	return func(yield func(ledger.Row) bool) {
+		type head struct {
+			row  ledger.Row
+			next func() (ledger.Row, bool)
+		}
+		var heads []head
+		for _, d := range run.all() {
+			e := d.present()
+			if e == nil || q.Destination != "" && q.Destination != d.Name {
+				continue
+			}
+			next, stop := iter.Pull(e.Retrying())
+			defer stop()
+			if row, more := next(); more {
+				heads = append(heads, head{row, next})
+			}
+		}
+		for len(heads) > 0 {
+			newest := 0
+			for i := range heads {
+				if heads[i].row.Time.After(heads[newest].row.Time) {
+					newest = i
+				}
+			}
+			h := &heads[newest]
+			if q.Selects(&h.row) && !yield(h.row) {
+				return
+			}
+			var more bool
+			if h.row, more = h.next(); !more {
+				heads = slices.Delete(heads, newest, newest+1)
 			}
 		}
 	}
@@ -118,8 +215,8 @@ func (q Query) rows() ledger.Query {
 func (run *running) logRow(row ledger.Row) LogRow {
 	c := row.Change
 	return LogRow{
-		ID: row.ID, Destination: row.Destination, Driver: row.Driver, Resource: c.Resource, Target: row.Target,
+		ID: row.ID, Replicator: row.Replicator, Destination: row.Destination, Driver: row.Driver, Resource: c.Resource, Target: row.Target,
 		RecordID: c.RecordID, Operation: c.Op, Status: Status(row.Status), Timestamp: row.Time, CreatedAt: row.CreatedAt,
-		Error: row.Error, Attempts: row.Attempts, Duration: row.Duration, Data: run.schemas.shown(c.Data, c), Before: run.schemas.shown(c.Before, c), ChangeID: c.ChangeID, Version: c.Version,
+		Error: row.Error, Attempts: row.Attempts, RetryCount: row.RetryCount, WillRetry: row.WillRetry, Duration: row.Duration, Data: run.schemas.shown(c.Data, c), Before: run.schemas.shown(c.Before, c), ChangeID: c.ChangeID, Version: c.Version,
 	}
 }

@@ -237,15 +237,19 @@ func (o Options) withDefaults() Options {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
 	o.Destinations = slices.Clone(o.Destinations)
-	for i := range o.Destinations {
-		d := &o.Destinations[i]
-		d.Routes = slices.Clone(d.Routes)
-		if d.Name == "" && !missing(d.Driver) {
-			d.Name = d.Driver.Name()
-		}
-		d.Backfill.ChunkSize = cmp.Or(d.Backfill.ChunkSize, defaultChunk)
+	for i, d := range o.Destinations {
+		o.Destinations[i] = d.withDefaults()
 	}
 	return o
+}
+
+func (d Destination) withDefaults() Destination {
+	d.Routes = slices.Clone(d.Routes)
+	if d.Name == "" && !missing(d.Driver) {
+		d.Name = d.Driver.Name()
+	}
+	d.Backfill.ChunkSize = cmp.Or(d.Backfill.ChunkSize, defaultChunk)
+	return d
 }
 
 // validate judges the options, defaults filled in, and gives every fault at once.
@@ -298,7 +302,7 @@ func (o Options) validate() error {
 			if d.Name != "" && d.Name == other.Name {
 				add("%s: Name is used twice, by Destinations[%d] and Destinations[%d]", where, j, i)
 			}
-			if !missing(d.Driver) && reflect.TypeOf(d.Driver).Comparable() && d.Driver == other.Driver {
+			if sameDriver(d.Driver, other.Driver) {
 				add("%s: Driver is shared with %q; each destination needs its own", where, other.Name)
 			}
 		}
@@ -388,6 +392,11 @@ func missing(d Driver) bool {
 	}
 	v := reflect.ValueOf(d)
 	return v.Kind() == reflect.Pointer && v.IsNil()
+}
+
+// sameDriver reports whether two destinations would open and close one driver.
+func sameDriver(a, b Driver) bool {
+	return !missing(a) && reflect.TypeOf(a).Comparable() && a == b
 }
 
 // rules gives the destination's routes as the router takes them.

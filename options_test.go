@@ -87,7 +87,7 @@ func TestOptionsFaults(t *testing.T) {
 				`destination "backup": Driver: s3db: ConnectionString is empty`,
 				`destination "crm": Driver: webhook: URL is empty`,
 				`destination "crm": Driver: webhook: SigningSecrets[0]`, `destination "crm": Driver: webhook: SigningSecrets[1]`,
-				`destination "far": Driver: s3db: ConnectionString: it has no scheme; want file:///absolute`,
+				`destination "far": Driver: s3db: ConnectionString: it has no scheme; want `,
 				`destination "meta": Driver: webhook: URL: link-local`,
 			},
 		},

@@ -48,6 +48,9 @@
 // Each is a test of its name in promises_test.go, whose comment says what it does not
 // cover yet.
 //
+// While it runs, a destination can be paused and resumed, rewound to a time, added and
+// removed: see [Replicator.Pause], [Replicator.Rewind] and [Replicator.Add].
+//
 // # Words
 //
 //   - record: a resource's item
@@ -83,13 +86,14 @@ import (
 // concurrent use.
 type Replicator struct {
 	source cdc.Source
-	opts   Options
+	opts   Options // Destinations is guarded by mu; the rest is only read
 	hub    *hub.Hub[Event]
+	pauses pauses
 
 	turn chan struct{}  // holds one value while a Start or Stop is under way
 	left []*destination // stopped, with calls that have not returned; belongs to the turn
 
-	mu  sync.Mutex // guards run
+	mu  sync.Mutex // guards run, and opts.Destinations while it is set
 	run *running   // nil while stopped
 }
 
@@ -107,6 +111,7 @@ func New(source Source, opts Options) (*Replicator, error) {
 	}
 	if source != nil {
 		faults = append(faults, opts.unscannable(source)...)
+		faults = append(faults, opts.loops(source)...)
 	}
 	if err := errors.Join(faults...); err != nil {
 		return nil, err
@@ -123,8 +128,9 @@ func New(source Source, opts Options) (*Replicator, error) {
 // opens the drivers, and hooks the source; from then on changes are captured and
 // delivered. What is certainly wrong (bad credentials, a directory in use by another
 // process, a damaged journal, a cursor that belongs to no destination, a call of a driver
-// that the last Stop had to leave behind) is its error, and then nothing runs. A destination that does not answer is none: its changes
-// wait. ctx bounds the call, not the replicator's life. A second Start does nothing.
+// that the last Stop had to leave behind) is its error, and then nothing runs. A
+// destination that does not answer is none: its changes wait. One that is paused stays
+// so. ctx bounds the call, not the replicator's life. A second Start does nothing.
 func (r *Replicator) Start(ctx context.Context) error {
 	if err := r.take(ctx); err != nil {
 		return err
@@ -148,8 +154,10 @@ func (r *Replicator) Start(ctx context.Context) error {
 // ends; then it stops the destinations, lets go of the source and closes everything.
 // The source is captured all the while: what is left, and what is written meanwhile,
 // stays in the journal for the next Start, and an error tells how much for which
-// destination. What is written to the source after Stop returned, or before Start, is
-// not captured. Stopping what is stopped does nothing.
+// destination. Destinations that are paused are not waited for. What Pause, Resume,
+// Rewind, Add and Remove have under way ends with an error. What is written to the source
+// after Stop returned, or before Start, is not captured. Stopping what is stopped does
+// nothing.
 func (r *Replicator) Stop(ctx context.Context) error {
 	// Not ctx: a Stop that was called is carried out, however little time it has.
 	if err := r.take(context.WithoutCancel(ctx)); err != nil {
@@ -160,6 +168,7 @@ func (r *Replicator) Stop(ctx context.Context) error {
 	if err != nil {
 		return nil
 	}
+	run.close()
 	drained := run.drain(ctx, run.journal.Last())
 	if drained != nil {
 		drained = fmt.Errorf("replicator: stop: %w", drained)
@@ -171,7 +180,7 @@ func (r *Replicator) Stop(ctx context.Context) error {
 // stop takes a run down, and remembers the calls of drivers that it has to leave.
 func (r *Replicator) stop(ctx context.Context, run *running) error {
 	err := run.stop(ctx)
-	r.left = run.engines
+	r.left = append(run.departed, run.all()...)
 	return err
 }
 
@@ -180,14 +189,8 @@ func (r *Replicator) stop(ctx context.Context, run *running) error {
 // would send.
 func (r *Replicator) gone() error {
 	for _, d := range r.left {
-		e := d.present()
-		if e == nil {
-			continue // it never started
-		}
-		select {
-		case <-e.Gone():
-		default:
-			return fmt.Errorf("replicator: %s: a call from before Stop has not returned", d.name)
+		if d.left() {
+			return fmt.Errorf("replicator: %s: a call from before Stop has not returned", d.Name)
 		}
 	}
 	r.left = nil
@@ -195,8 +198,9 @@ func (r *Replicator) gone() error {
 }
 
 // Flush waits until every write that returned before the call is settled at every
-// destination: delivered, skipped, or in the log as failed. It returns early when
-// ctx ends, with an error that tells how much waits for which destination.
+// destination: delivered, skipped, or in the log as failed. Destinations that are paused
+// are not waited for. It returns early when ctx ends, with an error that tells how much
+// waits for which destination.
 func (r *Replicator) Flush(ctx context.Context) error {
 	run, err := r.current()
 	if err != nil {

@@ -10,10 +10,10 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/s3db-go/replicator/cdc"
-	"github.com/s3db-go/replicator/internal/backfill"
 	"github.com/s3db-go/replicator/internal/capture"
 	"github.com/s3db-go/replicator/internal/disk"
 	"github.com/s3db-go/replicator/internal/engine"
@@ -23,27 +23,42 @@ import (
 )
 
 // running is what lives from a Start to its Stop. Its fields are set by open, in order,
-// and only read afterwards.
+// and only read afterwards, but for those that a mutex guards.
 type running struct {
 	fs        disk.FS
+	kept      disk.FS // fs, nil if nothing outlives the process
 	journal   journal.Journal
 	ledger    *ledger.Ledger
 	schemas   *schemas
-	engines   []*destination
-	relief    *relief // nil until the journal is open
-	temporary string  // a directory that stop removes, "" if there is none
+	places    chan struct{} // see Options.Concurrency; nil without a cap
+	relief    *relief
+	gap       *gap   // what was not captured; nil until the journal is open
+	temporary string // a directory that stop removes, "" if there is none
 	recorder  *capture.Recorder
-	release   func() // unhooks the source
+	release   func()                   // unhooks the source
+	wanted    atomic.Pointer[interest] // what the destinations want
 
-	fillers []*filler // as Options.Destinations
-	routers []*route.Router
-	wants   sync.Map // resource → Op: what any router wants of it
+	life       context.Context // ends with Stop's begin
+	end        context.CancelFunc
+	operations sync.WaitGroup // what operate and later have under way
+	joining    chan struct{}  // holds one value while a destination is added
+
+	mu           sync.Mutex     // guards what follows, and that no operation begins after the end
+	destinations []*destination // replaced, never changed
+	departed     []*destination // removed, with a call that may not have returned
+}
+
+func newRunning(source cdc.Source) *running {
+	run := &running{schemas: newSchemas(source), relief: newRelief(), joining: make(chan struct{}, 1)}
+	run.life, run.end = context.WithCancel(context.Background())
+	run.wanted.Store(&interest{})
+	return run
 }
 
 // open brings everything up, each part on those before it. After an error the caller
 // stops what is there.
 func (r *Replicator) open(ctx context.Context) (*running, error) {
-	run := &running{schemas: newSchemas(r.source)}
+	run := newRunning(r.source)
 	var err error
 	dir := r.opts.Dir
 	if dir == "" {
@@ -55,6 +70,12 @@ func (r *Replicator) open(ctx context.Context) (*running, error) {
 	if run.fs, err = disk.OS(dir); err != nil {
 		return run, fmt.Errorf("replicator: Dir %s: %w", dir, err)
 	}
+	if !r.opts.Volatile {
+		run.kept = run.fs
+	}
+	if run.gap, err = openGap(run.kept); err != nil {
+		return run, fmt.Errorf("replicator: %w", err)
+	}
 	if err := r.openJournal(run); err != nil {
 		return run, fmt.Errorf("replicator: %w", err)
 	}
@@ -63,6 +84,9 @@ func (r *Replicator) open(ctx context.Context) (*running, error) {
 	}
 	if err := run.retire(r.opts); err != nil {
 		return run, err
+	}
+	if err := r.pauses.load(run.kept); err != nil {
+		return run, fmt.Errorf("replicator: %w", err)
 	}
 
 	// The engines first: a new destination's place is noted before anything is
@@ -73,7 +97,7 @@ func (r *Replicator) open(ctx context.Context) (*running, error) {
 
 	// What a former run left in doubt comes before whatever is written from now on.
 	run.recorder = capture.New(capture.Options{
-		Journal: run.journal, Source: r.source, Wants: run.wantsAny, Now: time.Now, Logger: r.opts.Logger,
+		Journal: run.journal, Source: r.source, Resources: run.resources, FS: run.kept, Wants: run.wants, Now: time.Now, Logger: r.opts.Logger,
 	})
 	if err := run.recorder.Recover(ctx); err != nil {
 		return run, fmt.Errorf("replicator: %w", err)
@@ -81,43 +105,70 @@ func (r *Replicator) open(ctx context.Context) (*running, error) {
 	if run.release, err = r.source.Capture(run.recorder); err != nil {
 		return run, fmt.Errorf("replicator: capturing the source (one Replicator carries a source to all its destinations): %w", err)
 	}
-	if r.opts.OnFull == DetachSlowest {
-		run.relief.work.Go(func() { r.relieve(run) })
+	switch r.opts.OnFull {
+	case DetachSlowest:
+		run.later(func(ctx context.Context) { r.relieve(ctx, run) })
+	case Unjournaled:
+		run.later(func(ctx context.Context) { r.watchGap(ctx, run) })
 	}
-	run.eachRunner((*backfill.Runner).Start)
+	for _, d := range run.all() {
+		if d.is(delivering) {
+			d.refill()
+		}
+	}
 	return run, nil
 }
 
-// start brings up the destinations, side by side: one that does not answer keeps no
-// other waiting.
+// start brings up the destinations that are not paused, side by side: one that does not
+// answer keeps no other waiting.
 func (run *running) start(ctx context.Context, r *Replicator) error {
-	errs := make([]error, len(r.opts.Destinations))
-	var places chan struct{} // beside one for each destination
-	if cap := r.opts.Concurrency; cap > 0 {
-		places = make(chan struct{}, cap-len(r.opts.Destinations))
+	if r.opts.Concurrency > 0 {
+		run.places = make(chan struct{}, r.opts.Concurrency)
 	}
-	var wg sync.WaitGroup
 	for _, d := range r.opts.Destinations {
-		router := route.New(d.rules(), route.Options{
-			Destination: d.Name, ShouldReplicate: d.ShouldReplicate, Limits: limits(d.Driver), Schema: run.schemas.get,
-		})
-		config := engine.Config{
-			Name: d.Name, Driver: d.Driver, Journal: journal.For(run.journal, d.Name), Router: router, Ledger: run.ledger, Schema: router.Shape,
-			Shapes: run.shapes(r, d), Notify: r.notify(d), MaxRetries: r.opts.MaxRetries, Timeout: r.opts.Timeout, RecordSuccesses: r.opts.Log.Successes,
-			GiveUpAfter: r.opts.GiveUpAfter, Places: places, Hold: d.OnFailure == Hold, Rate: d.Rate,
+		run.join(run.destination(r, d))
+		if run.places != nil {
+			run.places <- struct{}{} // beside which each has one of its own
 		}
-		up := &destination{name: d.Name, driver: d.Driver.Name(), make: func() *engine.Engine { return engine.New(config) }}
-		run.routers = append(run.routers, router)
-		run.engines = append(run.engines, up)
 	}
 	if err := run.fill(r); err != nil {
 		return err
 	}
-	for i, up := range run.engines {
-		wg.Go(func() { errs[i] = up.start(ctx) })
+	all := run.all()
+	errs := make([]error, len(all))
+	var wg sync.WaitGroup
+	for i, d := range all {
+		wg.Go(func() {
+			if pause, resting := r.pauses.get(d.Name); resting {
+				d.become(paused, func() { d.pause = pause })
+				errs[i] = d.rest()
+				return
+			}
+			errs[i] = d.start(ctx)
+		})
 	}
 	wg.Wait()
 	return errors.Join(errs...)
+}
+
+// destination makes what one needs to run, and starts nothing.
+func (run *running) destination(r *Replicator, d Destination) *destination {
+	router := route.New(d.rules(), route.Options{
+		Destination: d.Name, ShouldReplicate: d.ShouldReplicate, Limits: limits(d.Driver), Schema: run.schemas.get,
+	})
+	_, lister := scans(r.source)
+	made := &destination{
+		Destination: d, router: router, journal: run.journal, resources: lister,
+		turn: make(chan struct{}, 1), changed: make(chan struct{}),
+	}
+	made.make = func() *engine.Engine {
+		return engine.New(engine.Config{
+			Name: d.Name, Driver: d.Driver, Journal: journal.For(run.journal, d.Name), Router: router, Ledger: run.ledger, Schema: router.Shape,
+			Shapes: run.shapes(r, d), Notify: r.notify(run, d), MaxRetries: r.opts.MaxRetries, Timeout: r.opts.Timeout, RecordSuccesses: r.opts.Log.Successes,
+			GiveUpAfter: r.opts.GiveUpAfter, Places: run.places, Hold: d.OnFailure == Hold, Rate: d.Rate, Read: reads(r.source), Replicator: d.Name,
+		})
+	}
+	return made
 }
 
 // shapes gives what is known of the destination's targets before the first change. A
@@ -172,31 +223,92 @@ func (run *running) retire(o Options) error {
 	return nil
 }
 
-// wantsAny reports whether any destination wants such a change.
-func (run *running) wantsAny(resource string, op Op) bool {
-	if ops, ok := run.wants.Load(resource); ok {
+// all gives the destinations.
+func (run *running) all() []*destination {
+	run.mu.Lock()
+	defer run.mu.Unlock()
+	return run.destinations
+}
+
+// find gives a destination by its name, nil if there is none.
+func (run *running) find(name string) *destination {
+	for _, d := range run.all() {
+		if d.Name == name {
+			return d
+		}
+	}
+	return nil
+}
+
+// join and part change the set of destinations.
+func (run *running) join(d *destination) {
+	run.mu.Lock()
+	defer run.mu.Unlock()
+	run.destinations = append(slices.Clone(run.destinations), d)
+	run.wanted.Store(interestOf(run.destinations))
+}
+
+func (run *running) part(d *destination) {
+	run.mu.Lock()
+	defer run.mu.Unlock()
+	run.destinations = slices.DeleteFunc(slices.Clone(run.destinations), func(other *destination) bool { return other == d })
+	run.wanted.Store(interestOf(run.destinations))
+	run.departed = append(run.departed, d)
+}
+
+// interest is what a set of destinations wants.
+type interest struct {
+	routers []*route.Router
+	known   sync.Map // resource → Op: what any of them wants of it
+}
+
+func interestOf(destinations []*destination) *interest {
+	var in interest
+	for _, d := range destinations {
+		in.routers = append(in.routers, d.router)
+	}
+	return &in
+}
+
+// wants reports whether any destination wants such a change.
+func (run *running) wants(resource string, op Op) bool {
+	in := run.wanted.Load()
+	if ops, ok := in.known.Load(resource); ok {
 		return ops.(Op).Has(op)
 	}
 	var ops Op
-	for _, each := range []Op{Inserted, Updated, Deleted} {
-		for _, router := range run.routers {
+	for each := range cdc.AllOps.Each {
+		for _, router := range in.routers {
 			if router.Wants(resource, each) {
 				ops |= each
 			}
 		}
 	}
-	run.wants.Store(resource, ops)
+	in.known.Store(resource, ops)
 	return ops.Has(op)
 }
 
-// drain waits until every destination has settled the journal up to seq.
+// resources gives those that routes name, and if a route is for everything those that
+// the source has.
+func (run *running) resources() []string {
+	var names []string
+	for _, d := range run.all() {
+		names = append(names, d.named()...)
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
+// drain waits until every destination that is not paused has settled the journal up to
+// seq.
 func (run *running) drain(ctx context.Context, seq uint64) error {
-	errs := make([]error, len(run.engines))
+	all := run.all()
+	errs := make([]error, len(all))
 	var wg sync.WaitGroup
-	for i, e := range run.engines {
+	for i, d := range all {
 		wg.Go(func() {
-			if err := e.present().Drain(ctx, seq); err != nil {
-				errs[i] = fmt.Errorf("%s: %w: %w", e.name, waiting(destinationStats(e.driver, e.present().Stats())), err)
+			if err := d.drain(ctx, seq); err != nil {
+				errs[i] = fmt.Errorf("%s: %w: %w", d.Name, waiting(d.stats()), err)
 			}
 		})
 	}
@@ -221,10 +333,8 @@ func waiting(s DestinationStats) error {
 // the journal for the next Start.
 func (run *running) stop(ctx context.Context) error {
 	var errs []error
-	run.eachRunner((*backfill.Runner).Stop)
-	if run.relief != nil {
-		run.relief.stop()
-	}
+	run.close()
+	all := run.all()
 	errs = append(errs, run.halt(ctx))
 	if run.recorder != nil {
 		run.recorder.Stop()
@@ -233,7 +343,7 @@ func (run *running) stop(ctx context.Context) error {
 		run.release()
 	}
 	if run.journal != nil {
-		errs = append(errs, run.journal.Close())
+		errs = append(errs, run.gap.grow(run.journal.Stats().Unjournaled, all), run.journal.Close())
 	}
 	if run.ledger != nil {
 		errs = append(errs, run.ledger.Close())
@@ -247,14 +357,13 @@ func (run *running) stop(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-// halt stops the engines side by side, since each may wait for its driver.
+// halt stops the destinations side by side, since each may wait for its driver.
 func (run *running) halt(ctx context.Context) error {
-	errs := make([]error, len(run.engines))
+	all := run.all()
+	errs := make([]error, len(all))
 	var wg sync.WaitGroup
-	for i, e := range run.engines {
-		if up := e.present(); up != nil {
-			wg.Go(func() { errs[i] = up.Stop(ctx) })
-		}
+	for i, d := range all {
+		wg.Go(func() { errs[i] = d.finish(ctx, cdc.ErrStopped) })
 	}
 	wg.Wait()
 	return errors.Join(errs...)

@@ -52,6 +52,7 @@ var (
 	_ cdc.Validator = (*CustomSource)(nil)
 	_ cdc.Scanner   = (*CustomSource)(nil)
 	_ cdc.Lister    = (*CustomSource)(nil)
+	_ cdc.Awaiter   = (*CustomSource)(nil)
 )
 
 // NewSource makes a Source of a store without callbacks. New judges the options.
@@ -134,14 +135,6 @@ func (s *CustomSource) Write(ctx context.Context, c Change, write func(context.C
 	return err
 }
 
-// wantsAny reports whether what the change may turn out to be is wanted.
-func wantsAny(rec cdc.Recorder, c Change) bool {
-	if c.Op == upsert {
-		return rec.Wants(c.Resource, Inserted) || rec.Wants(c.Resource, Updated)
-	}
-	return rec.Wants(c.Resource, c.Op)
-}
-
 // normalized judges the change and gives it with values of the closed list.
 func (s *CustomSource) normalized(c Change) (Change, error) {
 	switch {
@@ -174,7 +167,7 @@ const upsert = Inserted | Updated
 
 // begin announces the change. It gives nil if nobody wants it.
 func (s *CustomSource) begin(ctx context.Context, rec cdc.Recorder, c Change) (cdc.Pending, error) {
-	if rec == nil || !wantsAny(rec, c) {
+	if !cdc.WantsAny(rec, c.Resource, c.Op) {
 		return nil, nil
 	}
 	for again := false; ; again = true {
@@ -230,6 +223,25 @@ func (s *CustomSource) fill(ctx context.Context, c Change) (Change, error) {
 // Capture implements Source.
 func (s *CustomSource) Capture(rec cdc.Recorder) (release func(), err error) {
 	return s.hook.Capture(rec)
+}
+
+// Await implements cdc.Awaiter.
+func (s *CustomSource) Await(ctx context.Context) error { return s.hook.Await(ctx) }
+
+// SchemaChanged tells the destinations of a new schema as soon as Describe gives it,
+// rather than with the first change that follows it. It returns when that is noted
+// durably, or ctx ends. While no Replicator is started on the source it does nothing:
+// the next Start asks Describe.
+func (s *CustomSource) SchemaChanged(ctx context.Context, resource string) {
+	schema, ok, err := s.Describe(ctx, resource)
+	if err != nil || !ok {
+		return
+	}
+	recorder, leave := s.hook.Enter()
+	defer leave()
+	if r, ok := recorder.(cdc.SchemaRecorder); ok {
+		r.SchemaChanged(ctx, resource, schema.Version)
+	}
 }
 
 // Read implements cdc.Reader.

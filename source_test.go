@@ -17,17 +17,31 @@ import (
 func TestSourceContract(t *testing.T) {
 	sourcetest.Run(t, func(t *testing.T) sourcetest.Harness {
 		s := newShelf()
-		names := []string{"things"}
+		names, version := []string{"things"}, 1
 		s.CustomSource = replicator.NewSource(replicator.SourceOptions{
-			Get: s.get, Scan: s.scan, Resources: func() []string { return names },
+			Get: s.get, Scan: func(ctx context.Context, resource, after string, limit int) ([]replicator.Row, error) {
+				rows, err := s.scan(ctx, resource, after, limit)
+				for i := range rows {
+					rows[i].SchemaVersion = version
+				}
+				return rows, err
+			}, Resources: func() []string { return names },
+			Describe: func(context.Context, string) (replicator.Schema, bool, error) {
+				return replicator.Schema{Version: version}, true, nil
+			},
 		})
 		return sourcetest.Harness{
 			Source:   s,
 			Resource: "things",
 			Create:   func(_ context.Context, name string) error { names = append(names, name); return nil },
-			Insert:   s.put,
-			Update:   s.put,
-			Delete:   s.remove,
+			Redefine: func(ctx context.Context, name string) error {
+				version++
+				s.SchemaChanged(ctx, name)
+				return nil
+			},
+			Insert: s.put,
+			Update: s.put,
+			Delete: s.remove,
 			Refuse: func(ctx context.Context, resource string) error {
 				return s.put(ctx, resource, "x", replicator.Record{"f": func() {}})
 			},

@@ -42,8 +42,11 @@ type DestinationStats struct {
 	// in Err, and is asked again at NextProbe.
 	BreakerOpen bool
 	NextProbe   time.Time
+	// Paused says since when and why the destination is paused, nil if it is not.
+	Paused *Pause
 	// Err is the last failure that was the destination's own, or of the journal, the
-	// log or the cursor on its behalf; "" if all is well.
+	// log or the cursor on its behalf, or what keeps it from starting; "" if all is
+	// well.
 	Err string
 }
 
@@ -56,9 +59,8 @@ type JournalStats struct {
 	Err      string // why nothing can be written any more, "" if all is well
 	// Pressure is how much of the disk budget is spent.
 	Pressure Pressure
-	// Unjournaled counts the changes since Start that were let go uncaptured, under the
-	// policy of this name: what they changed differs at the destinations until the
-	// record changes again.
+	// Unjournaled counts the changes that were let go uncaptured, under the policy of this
+	// name, until every destination that was there has been backfilled since.
 	Unjournaled uint64
 }
 
@@ -68,12 +70,13 @@ func (r *Replicator) Stats() Stats {
 	if err != nil {
 		return Stats{}
 	}
-	s := Stats{Destinations: make(map[string]DestinationStats, len(run.engines)), InDoubt: run.recorder.InDoubt()}
+	all := run.all()
+	s := Stats{Destinations: make(map[string]DestinationStats, len(all)), InDoubt: run.recorder.InDoubt()}
 	j := run.journal.Stats()
 	s.Journal = JournalStats{Last: j.Last, Open: j.Open, Segments: j.Segments, Bytes: j.Bytes, Err: text(j.Err),
-		Pressure: pressures[j.Pressure], Unjournaled: j.Unjournaled}
-	for _, d := range run.engines {
-		s.Destinations[d.name] = destinationStats(d.driver, d.present().Stats())
+		Pressure: pressures[j.Pressure], Unjournaled: run.gap.size(j.Unjournaled)}
+	for _, d := range all {
+		s.Destinations[d.Name] = d.stats()
 	}
 	return s
 }

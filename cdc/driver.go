@@ -17,6 +17,10 @@ type Delivery struct {
 	// OldKey is the key that the record had before; only set when an update changed
 	// it. A state target removes the old row.
 	OldKey Record
+	// OrderKey names what the delivery is ordered with: those of one OrderKey at one
+	// target are delivered one after another. That is the key, or what the route's OrderBy
+	// gave; "" if it has no order. It may hold values of the record.
+	OrderKey string
 	// Record is what to write; nil for a delete.
 	Record Record
 	// Before is the state before the change in the same shape as Record; for a
@@ -106,7 +110,7 @@ const (
 	// the newest change is needed.
 	RowsReplaced
 	// RowsMerged: they stay as they are. Changes are laid over one another, field by
-	// field.
+	// field; a field that an update removed comes as nil.
 	RowsMerged
 )
 
@@ -133,4 +137,10 @@ type SchemaSyncer interface {
 // a delivery. nil means that it does.
 type Checker interface {
 	Check(ctx context.Context) error
+}
+
+// Hosted is a driver that can tell whether its destination is a source itself, so that
+// what it delivers there is captured there, and delivered again.
+type Hosted interface {
+	DeliversTo(source Source) bool
 }

@@ -63,3 +63,51 @@ func TestHook(t *testing.T) {
 		again()
 	})
 }
+
+// TestHookAwait: it waits for the writes that have entered, captured or not, and not for
+// those that come later.
+func TestHookAwait(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var h cdc.Hook
+		if err := h.Await(t.Context()); err != nil {
+			t.Errorf("without a write: %v", err)
+		}
+		_, uncaptured := h.Enter()
+		release, err := h.Capture(nothing{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, captured := h.Enter()
+		waiting := func() (done chan error) {
+			done = make(chan error, 1)
+			go func() { done <- h.Await(t.Context()) }()
+			synctest.Wait()
+			return done
+		}
+		first := waiting()
+		_, later := h.Enter()
+		second := waiting()
+		ended := func(done chan error) bool {
+			synctest.Wait()
+			return len(done) == 1
+		}
+		captured()
+		if ended(first) {
+			t.Error("it did not wait for the write that began before the capture")
+		}
+		uncaptured()
+		if !ended(first) || ended(second) {
+			t.Errorf("the first has ended: %v, the second: %v", ended(first), ended(second))
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		if err := h.Await(ctx); err != context.Canceled {
+			t.Errorf("under an ended context: %v", err)
+		}
+		later()
+		if !ended(second) {
+			t.Error("the second still waits")
+		}
+		release()
+	})
+}

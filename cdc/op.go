@@ -25,6 +25,15 @@ func (o Op) Has(p Op) bool { return o&p == p }
 // Single reports whether o is exactly one known operation.
 func (o Op) Single() bool { return o == Inserted || o == Updated || o == Deleted }
 
+// Each gives the known operations of the set, one by one.
+func (o Op) Each(yield func(Op) bool) {
+	for _, p := range [...]Op{Inserted, Updated, Deleted} {
+		if o.Has(p) && !yield(p) {
+			return
+		}
+	}
+}
+
 // String gives "inserted", "updated", "deleted", or several joined by "|".
 func (o Op) String() string {
 	switch o {
@@ -38,10 +47,8 @@ func (o Op) String() string {
 		return "none"
 	}
 	var names []string
-	for _, p := range []Op{Inserted, Updated, Deleted} {
-		if o.Has(p) {
-			names = append(names, p.String())
-		}
+	for p := range o.Each {
+		names = append(names, p.String())
 	}
 	if rest := o &^ AllOps; rest != 0 {
 		names = append(names, fmt.Sprintf("Op(%d)", uint8(rest)))

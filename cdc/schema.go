@@ -22,6 +22,9 @@ type Schema struct {
 	// has the name of one of Fields has its type; any other takes the type of its
 	// first value that is not nil, and nothing is required.
 	Open bool
+	// Native is what the source says of the resource beyond its fields, in its own
+	// language, for a destination that speaks it too; "" if there is nothing.
+	Native string
 }
 
 // Field is one column of a Schema.

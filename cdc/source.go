@@ -49,6 +49,30 @@ type Recorder interface {
 	Append(ctx context.Context, changes ...Change) error
 }
 
+// WantsAny reports whether the recorder wants any of several kinds of changes. A nil one
+// wants none.
+func WantsAny(r Recorder, resource string, ops Op) bool {
+	for op := range ops.Each {
+		if r != nil && r.Wants(resource, op) {
+			return true
+		}
+	}
+	return false
+}
+
+// SchemaRecorder is a Recorder that takes note of schemas that change. A source that
+// changes the schema of a resource asks whether its Recorder is one. It must be a
+// [Describer].
+type SchemaRecorder interface {
+	// SchemaChanged notes, in order with the changes, that those of the resource which
+	// are announced from now on may follow this version of its schema. The source calls
+	// it as soon as Describe gives that version, and Describe will give it, or a later
+	// one, also after a crash. SchemaChanged returns when the note is durable, or ctx
+	// ends. What could not be noted is noted before the first change that follows the
+	// version, and by the next Start.
+	SchemaChanged(ctx context.Context, resource string, version int)
+}
+
 // Pending is an announced change. One of its methods is called, once, while the
 // record's lock is still held. None of them waits or fails.
 type Pending interface {
@@ -74,6 +98,15 @@ type Reader interface {
 	// on it. A read that shows the old state is believed only if it is repeated
 	// after this time. 0 for a local store, 5 s is right for S3.
 	SecondLook() time.Duration
+}
+
+// Awaiter is a source that can tell when writes have ended. Without it, a destination
+// that is to begin with the present records can't be sure to get a write that was under
+// way when the capture of its resource began.
+type Awaiter interface {
+	// Await returns when every write that was under way when it was called has ended,
+	// announced or not, or with the error of ctx.
+	Await(ctx context.Context) error
 }
 
 // Describer is a source that knows the schemas of its resources.

@@ -31,7 +31,15 @@ type recorder struct {
 	order  []*pending // by Begin
 	ended  []*pending // by their end
 	open   map[cdc.Key]*pending
+	notes  []schemaNote
 	probes sync.WaitGroup
+}
+
+// schemaNote is a call of SchemaChanged, with the version that the source described then.
+type schemaNote struct {
+	Resource  string
+	Version   int
+	described int
 }
 
 func newRecorder(t *testing.T, reader cdc.Reader) *recorder {
@@ -88,6 +96,28 @@ func (r *recorder) Begin(ctx context.Context, changes ...cdc.Change) ([]cdc.Pend
 func (r *recorder) Append(context.Context, ...cdc.Change) error {
 	r.t.Error("Append: a source of this kind announces")
 	return nil
+}
+
+// SchemaChanged implements cdc.SchemaRecorder.
+func (r *recorder) SchemaChanged(ctx context.Context, resource string, version int) {
+	note := schemaNote{Resource: resource, Version: version}
+	if d, ok := r.reader.(cdc.Describer); ok {
+		schema, _, err := d.Describe(ctx, resource)
+		if err != nil {
+			r.t.Errorf("Describe of %s: %v", resource, err)
+		}
+		note.described = schema.Version
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.notes = append(r.notes, note)
+}
+
+// told gives the schemas that it was told of.
+func (r *recorder) told() []schemaNote {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return append([]schemaNote(nil), r.notes...)
 }
 
 // check judges an announcement by itself, and against what is stored: the caller

@@ -29,6 +29,9 @@ type Harness struct {
 	Resource string
 	Create   func(ctx context.Context, resource string) error
 
+	// Redefine changes the schema of a resource: each call to another one.
+	Redefine func(ctx context.Context, resource string) error
+
 	// Insert writes a record that is not there yet. InsertMany writes several in one
 	// announcement; ids[i] goes with recs[i].
 	Insert     func(ctx context.Context, resource, id string, rec cdc.Record) error
@@ -74,6 +77,8 @@ func Run(t *testing.T, harness func(t *testing.T) Harness) {
 		{"Scan", scan},
 		{"ScanBesideWriters", scanBesideWriters},
 		{"Lists", lists},
+		{"SchemaChange", schemaChange},
+		{"Await", await},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			h := harness(t)

@@ -14,12 +14,11 @@
 // # What it does not
 //
 // What is too many at the destination stays there. A record that changed while its
-// chunk was read is left to that change, also if no route of the destination carries
-// such a change.
+// chunk was read is left to that change; only where a route may not carry it is the
+// record looked at again.
 package backfill
 
 import (
-	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -47,11 +46,21 @@ type Options struct {
 	// Settled waits until the destination has settled the journal up to seq, or ctx
 	// ends.
 	Settled func(ctx context.Context, seq uint64) error
+	// Await waits until the writes that nobody captured have ended. nil: there are none.
+	Await func(ctx context.Context) error
+	// Again says whether a record of the resource that has changed while it was read is
+	// to be looked at again, since a route may not carry that change. nil: never.
+	Again func(resource string) bool
+	// Present reads such a record. Required with Again.
+	Present func(ctx context.Context, resource, recordID string) (row cdc.Row, there bool, err error)
 	// Filter lets a record pass or leaves it out. It gets the change as it is to be
 	// sent, but for its numbers. nil lets all pass.
 	Filter func(cdc.Change) bool
 	// ChunkSize is how many records are read at once; at least one.
 	ChunkSize int
+	// ChunkBytes is how large they may be, encoded; one goes anyway. About three chunks
+	// must fit in the journal, beside what waits there. 0 for no bound.
+	ChunkBytes int
 	// Rate bounds the records that are read in a second; 0 for no bound.
 	Rate int
 	// Notify is told of every chunk and of every failure. It must not wait. nil: nobody.
@@ -79,20 +88,24 @@ var retries = backoff.Policy{Base: time.Second, Cap: 30 * time.Second}
 const unsettled = 2
 
 // Runner carries out the backfills of one destination, one after the other. Safe for
-// concurrent use.
+// concurrent use; but of Start, Pause, Restart, Abandon and Stop one is called at a time.
 type Runner struct {
-	opts   Options
-	ctx    context.Context
-	cancel context.CancelFunc
-	work   sync.WaitGroup
-	wake   chan struct{} // holds one value when runs has grown
+	opts Options
+	life context.Context // ended by Stop
+	end  context.CancelFunc
+	work sync.WaitGroup
+	wake chan struct{} // holds one value when runs has grown
 
-	mu   sync.Mutex // guards runs and what of a Run others see
+	mu   sync.Mutex // guards what follows, and what of a Run others see
 	runs []*Run     // not finished, in the order in which they were begun
+	idle bool       // not started, or paused
 
-	// The rest belongs to the loop.
-	marks []uint64  // where in the journal the last chunks end
-	next  time.Time // when Rate lets the next chunk be read
+	// The rest belongs to the loop, and to those who start and end it.
+	ctx     context.Context // of the loop
+	pause   context.CancelFunc
+	marks   []uint64  // where in the journal the last chunks end
+	next    time.Time // when Rate lets the next chunk be read
+	awaited bool      // Await was successful
 }
 
 // Run is the backfill of one resource.
@@ -111,8 +124,8 @@ type Run struct {
 // New makes a runner that goes on with what former ones have not finished. It does no
 // I/O and starts nothing.
 func New(opts Options, unfinished []State) *Runner {
-	r := &Runner{opts: opts, wake: make(chan struct{}, 1)}
-	r.ctx, r.cancel = context.WithCancel(context.Background())
+	r := &Runner{opts: opts, wake: make(chan struct{}, 1), idle: true, pause: func() {}}
+	r.life, r.end = context.WithCancel(context.Background())
 	for _, s := range unfinished {
 		r.runs = append(r.runs, r.run(s))
 	}
@@ -127,16 +140,13 @@ func (r *Runner) run(s State) *Run { return &Run{runner: r, state: s, done: make
 func (r *Runner) Begin(resource string) (*Run, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for _, present := range r.runs {
-		if present.state.Resource == resource {
-			return present, nil
-		}
+	if present := r.find(resource); present != nil {
+		return present, nil
 	}
-	if r.ctx.Err() != nil {
+	if r.life.Err() != nil {
 		return nil, cdc.ErrStopped
 	}
-	s := State{Destination: r.opts.Destination, Resource: resource}
-	rand.Read(s.Run[:])
+	s := r.fresh(resource)
 	// Under the mutex, which the loop holds for moments only: two that begin the same
 	// resource must find one run.
 	if err := r.save(s); err != nil {
@@ -151,19 +161,86 @@ func (r *Runner) Begin(resource string) (*Run, error) {
 	return run, nil
 }
 
-// Start begins to carry out what was put down. It is called once, when the source is
+// Underway reports whether a resource's run is not finished.
+func (r *Runner) Underway(resource string) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.find(resource) != nil
+}
+
+// Restart is Begin, but a run that is under way starts anew: what it has sent is lost.
+// The runner is not started, or paused.
+func (r *Runner) Restart(resource string) error {
+	run, err := r.Begin(resource)
+	if err != nil {
+		return err
+	}
+	s := r.fresh(resource)
+	if err := r.save(s); err != nil {
+		return err
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	run.state = s
+	return nil
+}
+
+// find gives the run of a resource, nil if there is none. The caller holds mu.
+func (r *Runner) find(resource string) *Run {
+	i := slices.IndexFunc(r.runs, func(run *Run) bool { return run.state.Resource == resource })
+	if i < 0 {
+		return nil
+	}
+	return r.runs[i]
+}
+
+// fresh gives the state of a new run.
+func (r *Runner) fresh(resource string) State {
+	s := State{Destination: r.opts.Destination, Resource: resource}
+	rand.Read(s.Run[:])
+	return s
+}
+
+// Start begins, or goes on, to carry out what was put down, when the source is
 // captured: what is written from then on must be seen by a watch.
 func (r *Runner) Start() {
+	r.ctx, r.pause = context.WithCancel(r.life)
 	// What waits from before counts as much as may wait, so that restarts don't add up.
 	r.marks = slices.Repeat([]uint64{r.opts.Journal.Last()}, unsettled)
+	r.rest(false)
 	r.work.Go(r.loop)
 }
 
-// Stop ends what is under way at the next chunk. What is not finished stays put down.
-// A second Stop does nothing.
-func (r *Runner) Stop() {
-	r.cancel()
+// Pause ends what is under way at the next chunk. What is not finished stays put down,
+// and waited for, until the next Start. It does nothing if the runner is not started.
+func (r *Runner) Pause() {
+	r.pause()
 	r.work.Wait()
+	r.rest(true)
+}
+
+func (r *Runner) rest(idle bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.idle = idle
+}
+
+// Stop is Pause for good: nobody waits any more. A second Stop does nothing.
+func (r *Runner) Stop() {
+	r.end()
+	r.Pause()
+}
+
+// Abandon is Stop, and what is not finished is forgotten.
+func (r *Runner) Abandon() error {
+	r.Stop()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var errs []error
+	for _, run := range r.runs {
+		errs = append(errs, r.forget(run.state))
+	}
+	return errors.Join(errs...)
 }
 
 // Wait waits until everything that the run sent is settled at the destination. It
@@ -174,7 +251,7 @@ func (run *Run) Wait(ctx context.Context) error {
 	select {
 	case <-run.done:
 		return nil
-	case <-run.runner.ctx.Done():
+	case <-run.runner.life.Done():
 		why = cdc.ErrStopped
 	case <-ctx.Done():
 		why = context.Cause(ctx)
@@ -187,8 +264,11 @@ func (run *Run) Wait(ctx context.Context) error {
 	default:
 	}
 	s := run.state
-	if run.err != nil {
+	switch {
+	case run.err != nil:
 		why = fmt.Errorf("%w: %w", run.err, why)
+	case run.runner.idle && run.runner.life.Err() == nil:
+		why = fmt.Errorf("paused: %w", why)
 	}
 	return fmt.Errorf("%s: %s: %d records read, %d sent: %w", s.Destination, s.Resource, s.Read, s.Sent, why)
 }
@@ -244,6 +324,12 @@ func (r *Runner) carry(run *Run) {
 
 // fill sends chunk after chunk, waits until the last is settled, and forgets the run.
 func (r *Runner) fill(run *Run) error {
+	if r.opts.Await != nil && !r.awaited {
+		if err := r.opts.Await(r.ctx); err != nil {
+			return fmt.Errorf("wait for writes that were under way: %w", err)
+		}
+		r.awaited = true
+	}
 	for more := true; more; {
 		if n := len(r.marks) - unsettled; n > 0 {
 			if err := r.opts.Settled(r.ctx, r.marks[n-1]); err != nil {
@@ -290,44 +376,6 @@ func (r *Runner) chunk(run *Run) (more bool, err error) {
 	}
 	r.tell(run, false)
 	return true, nil
-}
-
-// send reads the records after s.After, moves that on, and puts those that have not
-// changed since into the journal.
-func (r *Runner) send(s *State) (read, sent int, err error) {
-	for size := r.opts.ChunkSize; ; size = max(size/2, 1) {
-		var next string
-		read, sent, next, err = r.under(s, size)
-		if !errors.Is(err, journal.ErrWatchFull) {
-			s.After = cmp.Or(next, s.After)
-			return read, sent, err
-		}
-		// More was committed meanwhile than a watch remembers: a smaller chunk is read
-		// in less time.
-		if r.ctx.Err() != nil {
-			return 0, 0, r.ctx.Err()
-		}
-	}
-}
-
-// under reads and sends one chunk under a watch of its own.
-func (r *Runner) under(s *State, size int) (read, sent int, next string, err error) {
-	watch := r.opts.Journal.Watch()
-	defer watch.Close()
-	rows, err := r.scan(s, size)
-	if err != nil || len(rows) == 0 {
-		return 0, 0, "", err
-	}
-	changes, err := r.changes(s, rows)
-	if err != nil {
-		return 0, 0, "", err
-	}
-	if len(changes) > 0 {
-		if sent, err = r.opts.Journal.AppendTo(r.ctx, s.Destination, changes, watch); err != nil {
-			return 0, 0, "", err
-		}
-	}
-	return len(rows), sent, rows[len(rows)-1].RecordID, nil
 }
 
 func (r *Runner) tell(run *Run, done bool) {

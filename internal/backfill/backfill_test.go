@@ -502,3 +502,115 @@ func TestDamagedState(t *testing.T) {
 		_ = j.Close()
 	}
 }
+
+// TestLookedAtAgain: where a route carries only inserts, a record that was updated while
+// its chunk was read is sent as it is then; one that was deleted is not, and no other is
+// sent twice.
+func TestLookedAtAgain(t *testing.T) {
+	fsys := faultfs.New()
+	j := openJournal(t, fsys)
+	defer j.Close()
+	s := newShop(j, 4)
+	update := func(id string, rec cdc.Record) {
+		if err := s.write(t.Context(), id, rec); err != nil {
+			t.Error(err)
+		}
+	}
+	s.after = sync.OnceFunc(func() {
+		update("00001", cdc.Record{"n": int64(100)})
+		update("00002", cdc.Record{"n": int64(200)})
+		update("00003", nil)
+	})
+	o := options(s, j, fsys)
+	o.Again = func(resource string) bool { return resource == "r" }
+	looks := 0
+	o.Present = func(_ context.Context, _, id string) (cdc.Row, bool, error) {
+		looks++
+		rec := s.state()[id]
+		if id == "00002" && looks < 20 { // it changes under each look
+			update(id, cdc.Record{"n": int64(200 + looks)})
+		}
+		return cdc.Row{RecordID: id, Data: rec, SchemaVersion: 8}, rec != nil, nil
+	}
+	_, run := begin(t, o, "r")
+	wait(t, run)
+	seal(t, j)
+	state, sent := arrived(t, j)
+	if diff := cmp.Diff(s.state(), state); diff != "" {
+		t.Errorf("source (-) and destination (+) differ:\n%s", diff)
+	}
+	if len(sent) != 3 || len(sent["00000"]) != 1 || len(sent["00001"]) != 1 || len(sent["00002"]) != 1 {
+		t.Errorf("sent: %v, want each that is there once", sent)
+	}
+}
+
+// TestPause: between Pause and Start nothing is read; then the run goes on where it was.
+// A run that is restarted begins anew, under other ids.
+func TestPause(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		fsys := faultfs.New()
+		j := openJournal(t, fsys)
+		s := newShop(j, 100)
+		reads := 0
+		s.after = func() { reads++ }
+		o := options(s, j, fsys)
+		o.Rate = 10
+		r, run := begin(t, o, "r")
+		time.Sleep(2500 * time.Millisecond) // virtual: three chunks
+		synctest.Wait()
+		r.Pause()
+		r.Pause()
+		time.Sleep(time.Hour)
+		if reads != 3 {
+			t.Errorf("%d chunks were read", reads)
+		}
+		r.Start()
+		time.Sleep(2500 * time.Millisecond)
+		synctest.Wait()
+		r.Pause()
+		if err := r.Restart("r"); err != nil {
+			t.Fatal(err)
+		}
+		r.Start()
+		wait(t, run)
+		r.Stop()
+		_, sent := arrived(t, j)
+		if len(sent) != 100 {
+			t.Errorf("%d records were sent", len(sent))
+		}
+		for id, ids := range sent {
+			if want := 1 + len(sent["00000"])/2; len(ids) > want || len(ids) == 2 && ids[0] == ids[1] {
+				t.Errorf("%s was sent as %v", id, ids)
+			}
+		}
+		if n := len(sent["00000"]); n != 2 {
+			t.Errorf("the first record was sent %d times, though the run began twice", n)
+		}
+		_ = j.Close()
+	})
+}
+
+// TestLargeRecords: a chunk holds as many records as fit in its bytes, and one that fits in
+// none goes alone.
+func TestLargeRecords(t *testing.T) {
+	fsys := faultfs.New()
+	j := openJournal(t, fsys)
+	defer j.Close()
+	s := newShop(j, 10)
+	s.rows["00003"] = cdc.Record{"text": strings.Repeat("x", 5000)}
+	s.rows["00004"] = cdc.Record{"text": strings.Repeat("x", 600)}
+	s.rows["00005"] = cdc.Record{"text": strings.Repeat("x", 600)}
+	o := options(s, j, fsys)
+	o.ChunkBytes = 1000
+	var read []uint64
+	o.Notify = func(p backfill.Progress) { read = append(read, p.Read) }
+	r, run := begin(t, o, "r")
+	wait(t, run)
+	r.Stop()
+	if want := []uint64{3, 4, 5, 10, 10}; !slices.Equal(read, want) {
+		t.Errorf("%v were read, want %v", read, want)
+	}
+	if _, sent := arrived(t, j); len(sent) != 10 {
+		t.Errorf("%d records were sent", len(sent))
+	}
+}

@@ -146,7 +146,7 @@ func arrived(t *testing.T, j journal.Journal) (state map[string]cdc.Record, sent
 // options are those of a destination that settles at once.
 func options(source cdc.Scanner, j journal.Journal, fsys disk.FS) backfill.Options {
 	return backfill.Options{
-		Destination: "d", Source: source, Journal: j, FS: fsys, ChunkSize: 10,
+		Destination: "d", Source: source, Journal: j, FS: fsys, ChunkSize: 10, ChunkBytes: 1 << 20,
 		Settled: func(ctx context.Context, _ uint64) error { return ctx.Err() },
 	}
 }

@@ -11,26 +11,36 @@ package capture
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"sync"
 	"sync/atomic"
 	"time"
 
-	"github.com/google/uuid"
-
 	"github.com/s3db-go/replicator/cdc"
+	"github.com/s3db-go/replicator/internal/disk"
 	"github.com/s3db-go/replicator/internal/journal"
 	"github.com/s3db-go/replicator/internal/panics"
 )
 
-// Options are what a Recorder works with. All fields are required.
+// Options are what a Recorder works with. All fields but Resources, FS and
+// Trace are required.
 type Options struct {
 	Journal journal.Journal
-	Source  cdc.Source // asked for its cdc.Reader ability
-	Wants   func(resource string, op cdc.Op) bool
-	Now     func() time.Time
-	Logger  *slog.Logger
+	Source  cdc.Source // asked for what else it can do
+	// Resources gives the names of those whose schemas may have changed while nobody
+	// captured. nil: there are none.
+	Resources func() []string
+	// FS keeps which schemas the journal has a note of. nil: a journal that ends with
+	// the process needs none.
+	FS     disk.FS
+	Wants  func(resource string, op cdc.Op) bool
+	Now    func() time.Time
+	Logger *slog.Logger
+	// Trace gives the trace that a writer's context stands in, as Change.Trace has it. nil:
+	// nobody traces.
+	Trace func(context.Context) string
 }
 
 // Recorder implements cdc.Recorder on a journal. Safe for concurrent use.
@@ -43,6 +53,7 @@ type Recorder struct {
 	cancel context.CancelFunc
 	wg     sync.WaitGroup
 
+	schemas  schemas
 	doubtful atomic.Int64 // len(open), for a look without the lock
 
 	mu       sync.Mutex // guards what follows
@@ -51,19 +62,30 @@ type Recorder struct {
 	watching bool          // a goroutine looks after the doubts
 }
 
+var (
+	_ cdc.Recorder       = (*Recorder)(nil)
+	_ cdc.SchemaRecorder = (*Recorder)(nil)
+)
+
 // New makes a Recorder. It starts nothing; the first doubt does.
 func New(opts Options) *Recorder {
 	r := &Recorder{opts: opts, open: map[cdc.Key]*doubt{}, settled: make(chan struct{})}
+	r.schemas.turn = make(chan struct{}, 1)
 	r.reader, _ = opts.Source.(cdc.Reader)
 	r.describer, _ = opts.Source.(cdc.Describer)
 	r.ctx, r.cancel = context.WithCancel(context.Background())
 	return r
 }
 
-// Recover resolves every announcement that a former process left open. It is to be
-// called before the source is hooked. A record that can't be read is an error:
-// going on without it would deliver later changes before it.
+// Recover resolves every announcement that a former process left open, and notes the
+// schemas that have changed since. It is to be called before the source is hooked. A
+// record that can't be read is an error: going on without it would deliver later
+// changes before it.
 func (r *Recorder) Recover(ctx context.Context) error {
+	return errors.Join(r.recoverDoubts(ctx), r.recoverSchemas(ctx))
+}
+
+func (r *Recorder) recoverDoubts(ctx context.Context) error {
 	open := r.opts.Journal.Unresolved()
 	if len(open) == 0 {
 		return nil
@@ -162,6 +184,13 @@ func (r *Recorder) read(ctx context.Context, c cdc.Change) (present cdc.Record, 
 	}
 }
 
+// Present reads a record as it is now, without its lock, and whether there is one. The
+// source must be a cdc.Reader.
+func (r *Recorder) Present(ctx context.Context, resource, recordID string) (row cdc.Row, there bool, err error) {
+	present, version, err := r.read(ctx, cdc.Change{Resource: resource, RecordID: recordID})
+	return cdc.Row{RecordID: recordID, Data: present, SchemaVersion: version}, present != nil, err
+}
+
 // schemaVersion gives the version of the schema that the resource has now, that of the
 // change if the source has none.
 func (r *Recorder) schemaVersion(ctx context.Context, c cdc.Change) (int, error) {
@@ -184,69 +213,82 @@ func (r *Recorder) Wants(resource string, op cdc.Op) bool {
 
 // Begin implements cdc.Recorder.
 func (r *Recorder) Begin(ctx context.Context, changes ...cdc.Change) ([]cdc.Pending, error) {
-	wanted, at, err := r.prepare(changes)
-	if err != nil {
-		return nil, err
+	a := newAnnouncement(len(changes))
+	for i := range changes {
+		if err := a.add(r, changes[i]); err != nil {
+			return nil, err
+		}
 	}
 	for i := range changes {
 		if err := r.clear(ctx, &changes[i]); err != nil {
 			return nil, err
 		}
 	}
-	out := make([]cdc.Pending, len(changes))
-	for i := range out {
-		out[i] = unwanted{}
+	if len(a.wanted) == 0 {
+		return a.out, nil
 	}
-	if len(wanted) == 0 {
-		return out, nil
-	}
-	ticket, err := r.opts.Journal.Begin(ctx, wanted)
+	r.noteAll(ctx, a.wanted)
+	r.trace(ctx, a.wanted)
+	ticket, err := r.opts.Journal.Begin(ctx, a.wanted)
 	if err != nil {
 		return nil, err
 	}
-	handles := make([]pending, len(wanted))
-	for i, c := range wanted {
-		handles[i].r = r
-		handles[i].announced = journal.Announced{Ticket: ticket, Index: i, Change: c}
-		out[at[i]] = &handles[i]
+	for i := range a.handles {
+		a.handles[i].ticket = ticket
 	}
-	return out, nil
+	return a.out, nil
 }
 
 // Append implements cdc.Recorder.
 func (r *Recorder) Append(ctx context.Context, changes ...cdc.Change) error {
-	wanted, _, err := r.prepare(changes)
-	if err != nil || len(wanted) == 0 {
-		return err
+	wanted := make([]cdc.Change, 0, len(changes))
+	for i := range changes {
+		wanted = append(wanted, changes[i])
+		ok, err := r.complete(&wanted[len(wanted)-1])
+		if err != nil {
+			return err
+		}
+		if !ok {
+			wanted = wanted[:len(wanted)-1]
+		}
 	}
+	if len(wanted) == 0 {
+		return nil
+	}
+	r.noteAll(ctx, wanted)
+	r.trace(ctx, wanted)
 	return r.opts.Journal.Append(ctx, wanted)
 }
 
-// prepare judges the changes and gives those that some route wants, with the fields
-// that a source leaves to the recorder, and where they stood.
-func (r *Recorder) prepare(changes []cdc.Change) (wanted []cdc.Change, at []int, err error) {
-	wanted, at = make([]cdc.Change, 0, len(changes)), make([]int, 0, len(changes))
-	for i, c := range changes {
-		if !c.Op.Single() || c.Resource == "" || c.RecordID == "" {
-			return nil, nil, fmt.Errorf("replicator: a change needs one operation, a resource and a record id, got %s", c)
-		}
-		if !r.opts.Wants(c.Resource, c.Op) {
-			continue
-		}
-		if c.ChangeID.IsZero() {
-			id, err := uuid.NewV7()
-			if err != nil {
-				return nil, nil, fmt.Errorf("replicator: no id for %s: %w", c.RecordKey(), err)
-			}
-			c.ChangeID = cdc.ID(id)
-		}
-		if c.Time.IsZero() {
-			c.Time = r.opts.Now()
-		}
-		c.Time = c.Time.UTC().Truncate(time.Microsecond)
-		wanted, at = append(wanted, c), append(at, i)
+// complete judges a change, reports whether some route wants it, and then fills in what
+// a source leaves to the recorder.
+func (r *Recorder) complete(c *cdc.Change) (wanted bool, err error) {
+	if !c.Op.Single() || c.Resource == "" || c.RecordID == "" {
+		return false, fmt.Errorf("replicator: a change needs one operation, a resource and a record id, got %s", *c)
 	}
-	return wanted, at, nil
+	if !r.opts.Wants(c.Resource, c.Op) {
+		return false, nil
+	}
+	if c.ChangeID.IsZero() {
+		c.ChangeID = newID(r.opts.Now())
+	}
+	if c.Time.IsZero() {
+		c.Time = r.opts.Now()
+	}
+	c.Time = c.Time.UTC().Truncate(time.Microsecond)
+	return true, nil
+}
+
+// trace notes in which trace the changes of one call were written.
+func (r *Recorder) trace(ctx context.Context, changes []cdc.Change) {
+	if r.opts.Trace == nil {
+		return
+	}
+	if trace := r.opts.Trace(ctx); trace != "" {
+		for i := range changes {
+			changes[i].Trace = trace
+		}
+	}
 }
 
 // Stop ends the resolution of doubts, in the background and in writes that wait for

@@ -41,7 +41,7 @@ func (c *Core) form(t *target, probe bool) *Attempt {
 			c.want(it)
 			continue
 		}
-		if !a.takes(it, parts) {
+		if !a.fits(it, parts) {
 			break
 		}
 		t.ready.pop()
@@ -49,12 +49,12 @@ func (c *Core) form(t *target, probe bool) *Attempt {
 		if it.alone {
 			break
 		}
-		for i := n; t.limits.Ordered && it.old == nil && i < it.lane.queue.len() && len(a.items) < most; i += n {
+		for i := n; t.limits.Ordered && it.old == nil && it.errand != Recall && i < it.lane.queue.len() && len(a.items) < most; i += n {
 			next := it.lane.queue.at(i)
 			if !next.follows() || c.isHeld(next) {
 				break
 			}
-			if n, parts, complete = c.complete(it.lane, i); !complete || !a.takes(next, parts) {
+			if n, parts, complete = c.complete(it.lane, i); !complete || !a.fits(next, parts) {
 				break
 			}
 			a.add(next, n, parts)
@@ -69,7 +69,7 @@ func (c *Core) form(t *target, probe bool) *Attempt {
 }
 
 func (c *Core) newAttempt(t *target, probe bool) *Attempt {
-	a := take(&c.freeAttempts)
+	a := acquire(&c.freeAttempts)
 	*a = Attempt{
 		Target: t.name, target: t, started: c.now, accepted: c.accepted, probe: probe,
 		Deliveries: a.Deliveries[:0], items: a.items[:0],
@@ -77,8 +77,8 @@ func (c *Core) newAttempt(t *target, probe bool) *Attempt {
 	return a
 }
 
-// takes reports whether there is room in the batch for one more.
-func (a *Attempt) takes(it *item, parts []*item) bool {
+// fits reports whether there is room in the batch for one more.
+func (a *Attempt) fits(it *item, parts []*item) bool {
 	return len(a.items) == 0 || !it.alone && a.bytes+size(parts) <= a.target.limits.Bytes
 }
 
@@ -91,7 +91,7 @@ func size(parts []*item) (bytes int) {
 
 // follows reports whether the item may go behind its predecessor in one batch.
 func (it *item) follows() bool {
-	return it.old == nil && !it.busy && !it.parked && !it.refused()
+	return it.old == nil && it.errand != Recall && !it.busy && !it.parked && !it.refused()
 }
 
 func (a *Attempt) add(it *item, n int, parts []*item) {
@@ -111,14 +111,14 @@ func (a *Attempt) put(it *item) {
 	a.bytes += size(parts)
 }
 
-// judgement is a failed item on which the core has not decided yet.
-type judgement struct {
+// refusal is a failed item on which the core has not decided yet.
+type refusal struct {
 	item  *item
 	err   error
 	batch bool // the error was for several items at once
 }
 
-func (j judgement) unavailable() bool { return cdc.FaultOf(j.err) == cdc.DestinationFault }
+func (j refusal) unavailable() bool { return cdc.FaultOf(j.err) == cdc.DestinationFault }
 
 // errBehind marks an item of an ordered batch that failed only because its
 // predecessor in the lane did.
@@ -144,12 +144,16 @@ func (c *Core) finish(e Finished) {
 	if accepted > 0 {
 		c.reach()
 	}
-	open := c.judgements[:0]
+	open := c.refusals[:0]
 	var bad []*item
 	passed := true
+	var gone error
 	for i, it := range a.items {
 		it.attempt = nil
 		err := c.answers[i]
+		if cdc.IsGone(err) {
+			gone = err
+		}
 		if err == errBehind {
 			it.free()
 			continue
@@ -161,8 +165,8 @@ func (c *Core) finish(e Finished) {
 			continue
 		}
 		passed = false
-		j := judgement{it, err, whole && len(a.items) > 1}
-		switch c.judge(a, j) {
+		j := refusal{it, err, whole && len(a.items) > 1}
+		switch c.decide(a, j) {
 		case suspected:
 			c.tell(j)
 			bad = append(bad, it)
@@ -172,7 +176,7 @@ func (c *Core) finish(e Finished) {
 			open = append(open, j)
 		}
 	}
-	c.judgements = open
+	c.refusals = open
 	switch {
 	case a.bisection != nil:
 		c.narrow(a.bisection, bad, passed)
@@ -180,11 +184,13 @@ func (c *Core) finish(e Finished) {
 		c.bisect(a.target, bad, cdc.FaultOf(e.Err))
 	}
 	switch {
+	case gone != nil:
+		c.excuse(open, a.probe, gone)
 	case len(open) == 0:
 		if a.probe && accepted == 0 {
-			c.breaker.judged(c.now)
+			c.breaker.passOver(c.now)
 		}
-	case c.set.Checks && c.alone() && !slices.ContainsFunc(open, judgement.unavailable):
+	case c.set.Checks && c.alone() && !slices.ContainsFunc(open, refusal.unavailable):
 		c.checking = append(c.checking, open...)
 		c.checkProbe = a.probe
 		c.act(Check{})
@@ -235,7 +241,7 @@ func answers(buf []error, err error, n int) (errs []error, whole bool) {
 	return buf, true
 }
 
-// ruling is what judge says of a failed item.
+// ruling is what decide says of a failed item.
 type ruling uint8
 
 const (
@@ -244,14 +250,14 @@ const (
 	excused                 // the destination is
 )
 
-// judge decides about a failed item, if it is the item's own fault.
+// decide rules about a failed item, if it is the item's own fault.
 //
 // An attempt is charged only if the destination accepted something else since the
 // item's last one, so that there is reason to think that the item is at fault. For
 // the first attempt that is since it was queued. When the driver itself says that
 // the destination is unavailable, a success of before the attempt began proves
 // nothing: else the first moment of every outage would cost an attempt.
-func (c *Core) judge(a *Attempt, j judgement) ruling {
+func (c *Core) decide(a *Attempt, j refusal) ruling {
 	it, fault := j.item, cdc.FaultOf(j.err)
 	since := it.mark
 	it.mark = c.accepted
@@ -266,7 +272,7 @@ func (c *Core) judge(a *Attempt, j judgement) ruling {
 	if it.calls == 1 && fault == cdc.DestinationFault {
 		since = max(since, a.accepted)
 	}
-	if c.breaker.open() || c.accepted == since {
+	if c.breaker.open() || c.accepted == since || cdc.IsGone(j.err) {
 		return excused
 	}
 	return c.charge(j)
@@ -274,7 +280,7 @@ func (c *Core) judge(a *Attempt, j judgement) ruling {
 
 // charge counts the attempt against the item, and gives it up if it was the last.
 // Given up is only what failed by itself.
-func (c *Core) charge(j judgement) ruling {
+func (c *Core) charge(j refusal) ruling {
 	it := j.item
 	switch {
 	case it.charged < c.set.Retries:
@@ -292,7 +298,7 @@ func (c *Core) charge(j judgement) ruling {
 
 // excuse puts failed items back that are not to blame. While the breaker is open it
 // does the waiting for them.
-func (c *Core) excuse(failed []judgement, probe bool, err error) {
+func (c *Core) excuse(failed []refusal, probe bool, err error) {
 	c.unreach(probe, err)
 	for _, j := range failed {
 		var wait time.Duration
@@ -304,16 +310,16 @@ func (c *Core) excuse(failed []judgement, probe bool, err error) {
 }
 
 // again lets an item wait for its next attempt, as long as it was asked to.
-func (c *Core) again(j judgement, wait time.Duration) {
+func (c *Core) again(j refusal, wait time.Duration) {
 	c.tell(j)
 	c.park(j.item, max(wait, cdc.AfterOf(j.err)))
 }
 
 // tell tells of a failure that another attempt follows.
-func (c *Core) tell(j judgement) {
+func (c *Core) tell(j refusal) {
 	it := j.item
 	change := it.tip.entry.change
-	it.last = c.blame(it.target, change, j.err)
+	it.last, it.lastAt = c.blame(it.target, change, j.err), c.now.UnixMicro()
 	c.counts.retried++
 	c.notify(Notice{
 		Kind: NoteRetrying, Change: change, Target: it.target.name,
@@ -340,6 +346,6 @@ func (c *Core) onChecked(err error) {
 		c.bisect(bad[0].target, bad, cdc.Transient)
 	}
 	if probe {
-		c.breaker.judged(c.now)
+		c.breaker.passOver(c.now)
 	}
 }

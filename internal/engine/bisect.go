@@ -27,7 +27,7 @@ func (c *Core) proceed(b *bisection) {
 	}
 	for _, it := range b.rest {
 		it.free()
-		c.ready(it)
+		c.offer(it)
 	}
 }
 

@@ -66,9 +66,9 @@ func (b *breaker) delay(now time.Time) {
 	b.until = now.Add(backoff.Policy{Base: probeFirst, Cap: probeMost}.Ceiling(b.probes))
 }
 
-// judged ends a probe that was answered and tells nothing about the destination's
+// passOver ends a probe that was answered and tells nothing about the destination's
 // readiness: the record was at fault. The next lane may try at once.
-func (b *breaker) judged(now time.Time) {
+func (b *breaker) passOver(now time.Time) {
 	b.probing = false
 	b.until = now
 }

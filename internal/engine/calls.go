@@ -21,7 +21,7 @@ func (e *Engine) perform(action Action) {
 	case Apply:
 		e.async(func() Event { return e.apply(a.Attempt) })
 	case Record:
-		e.async(func() Event { return Recorded{e.record(a.Outcomes)} })
+		e.async(func() Event { return e.record(a.Outcomes) })
 	case Save:
 		e.async(func() Event { return Saved{e.cfg.Journal.SaveCursor(e.cfg.Name, a.Cursor)} })
 	case Sync:
@@ -106,31 +106,33 @@ func (e *Engine) within(ctx context.Context, call func(context.Context) error) (
 	return call(ctx)
 }
 
-func (e *Engine) record(outcomes []Outcome) error {
-	now := time.Now()
-	rows := make([]ledger.Row, len(outcomes))
+func (e *Engine) record(outcomes []Outcome) Recorded {
+	ends := make([]ledger.End, len(outcomes))
 	for i, o := range outcomes {
-		rows[i] = ledger.Row{
-			Replicator:  e.cfg.Replicator,
-			Destination: e.cfg.Name,
-			Driver:      e.cfg.Driver.Name(),
-			Target:      o.Target,
-			Status:      ledger.Replicated,
-			Time:        now,
-			CreatedAt:   now,
-			Attempts:    o.Calls,
-			Duration:    o.Took,
-			Change:      *o.Change,
+		row := e.row(o.Change, o.Target, o.Calls, o.Took, time.Now())
+		row.Status = statuses[o.Status]
+		if o.Err != nil {
+			row.Error = o.Err.Error()
 		}
-		switch o.Status {
-		case Failed:
-			rows[i].Status, rows[i].Error = ledger.Failed, o.Err.Error()
-		case Held:
-			rows[i].Status, rows[i].Error = ledger.Held, o.Err.Error()
-		}
+		ends[i] = ledger.End{Row: row, Keep: e.cfg.RecordSuccesses, Covers: o.Covers, Restated: o.Restated}
 	}
-	if err := e.cfg.Ledger.Put(rows...); err != nil {
-		return fmt.Errorf("%s: write ledger: %w", e.cfg.Name, err)
+	failures, err := e.cfg.Ledger.Settle(ends...)
+	if err != nil {
+		return Recorded{Err: fmt.Errorf("%s: write ledger: %w", e.cfg.Name, err)}
 	}
-	return nil
+	return Recorded{Failures: failures}
+}
+
+// statuses are those of the ledger. What a route does not want after all was failed or
+// held before: a change that is skipped when it first comes has no row.
+var statuses = [...]ledger.Status{
+	Replicated: ledger.Replicated, Skipped: ledger.Discarded, Failed: ledger.Failed, Held: ledger.Held,
+}
+
+// row gives what the ledger is told of a delivery, but for its status.
+func (e *Engine) row(change *cdc.Change, target string, calls int, took time.Duration, at time.Time) ledger.Row {
+	return ledger.Row{
+		Replicator: e.cfg.Replicator, Destination: e.cfg.Name, Driver: e.cfg.Driver.Name(), Target: target,
+		Time: at, CreatedAt: at, Attempts: calls, Duration: took, Change: *change,
+	}
 }

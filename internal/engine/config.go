@@ -2,6 +2,7 @@ package engine
 
 import (
 	"cmp"
+	"context"
 	"iter"
 	"math"
 	"math/rand/v2"
@@ -23,8 +24,11 @@ type Config struct {
 
 	Driver  cdc.Driver
 	Journal Journal
-	Router  Router
-	Ledger  Ledger
+	// Read calls then with a record's present state, false if it is gone, while no write of
+	// the record is under way. Only Retry uses it. nil: the source can't be read.
+	Read   func(ctx context.Context, record cdc.Key, then func(cdc.Record, bool) error) error
+	Router Router
+	Ledger Ledger
 	// Schema gives the shape that a rule makes of a resource, false if there is none
 	// to sync. Called outside of all locks, once per attempt of a sync. nil syncs
 	// nothing.
@@ -62,6 +66,9 @@ type Config struct {
 	Places chan struct{}
 	// Timeout of an attempt. Default 30 s.
 	Timeout time.Duration
+	// Rand gives numbers in [0,1) for the jitter, from one goroutine. Default: those of
+	// math/rand/v2.
+	Rand func() float64
 	// RecordSuccesses writes a row for each replicated delivery too.
 	RecordSuccesses bool
 }
@@ -72,6 +79,7 @@ type Journal interface {
 	Last() uint64
 	Cursor(name string) (journal.Cursor, bool)
 	SaveCursor(name string, c journal.Cursor) error
+	AppendTo(ctx context.Context, destination string, changes []cdc.Change, w *journal.Watch) (int, error)
 }
 
 // Router decides what becomes of a change. It appends to dst one verdict per rule
@@ -79,13 +87,16 @@ type Journal interface {
 // means that nothing could be decided, and that it may be tried again.
 type Router interface {
 	Route(dst []route.Verdict, change *cdc.Change) ([]route.Verdict, error)
+	// Ways gives the rules for a resource, and their targets.
+	Ways(resource string) []route.Way
 }
 
-// Ledger keeps outcomes. When Put returns nil the rows are durable.
+// Ledger keeps outcomes. When Settle or Amend return nil what they wrote is durable.
 type Ledger interface {
-	Put(rows ...ledger.Row) error
-	// Rows gives what was put before, for lanes that are held.
-	Rows(q ledger.Query) iter.Seq2[ledger.Row, error]
+	Settle(ends ...ledger.End) (failures []int, err error)
+	Failures(q ledger.Query, n int) iter.Seq2[[]ledger.Row, error]
+	EachFailure(destination string, do func(target string, record cdc.Key)) error
+	Amend(rows []ledger.Row, change func(*ledger.Row)) ([]ledger.Row, error)
 }
 
 func (c Config) withDefaults() Config {
@@ -95,6 +106,9 @@ func (c Config) withDefaults() Config {
 	c.MaxRetries = max(cmp.Or(c.MaxRetries, 3), 0)
 	c.Backoff = cmp.Or(c.Backoff, backoff.Policy{Base: time.Second, Cap: time.Minute})
 	c.Timeout = cmp.Or(c.Timeout, 30*time.Second)
+	if c.Rand == nil {
+		c.Rand = rand.Float64
+	}
 	if c.Notify == nil {
 		c.Notify = func(Notice) {}
 	}
@@ -123,13 +137,19 @@ func (c Config) settings() Settings {
 		Syncs:           syncs && c.Schema != nil,
 		Checks:          checks,
 		Limits:          func(target string) cdc.Limits { return limitsOf(limited, target) },
-		Rand:            rand.Float64,
+		Rand:            c.Rand,
 	}
 }
 
-// limitsOf asks the driver and fills in the defaults.
-func limitsOf(driver cdc.Limited, target string) cdc.Limits {
-	var l cdc.Limits
+// limitsOf asks the driver and fills in the defaults. One that panics gets what does no
+// harm at any target: each change goes as it is.
+func limitsOf(driver cdc.Limited, target string) (l cdc.Limits) {
+	defer func() {
+		if recover() != nil {
+			l = limitsOf(nil, target)
+			l.Events = true
+		}
+	}()
 	if driver != nil {
 		l = driver.Limits(target)
 	}

@@ -103,9 +103,12 @@ type Core struct {
 	breaker    breaker
 	despairAt  time.Time // when to look again for what has waited too long
 	bucket     bucket
-	checking   []judgement // failures that wait for the Check under way
-	checkProbe bool        // the check speaks for a probe
+	left       bool      // the destination asked to be left alone
+	checking   []refusal // failures that wait for the Check under way
+	checkProbe bool      // the check speaks for a probe
 
+	failures   failures
+	known      uint64  // up to this Seq a former run may have left failures of the change itself
 	ended      []*item // outcomes that wait for their Record
 	recorded   []*item // in the Record under way
 	outcomes   []Outcome
@@ -127,7 +130,7 @@ type Core struct {
 	freeAttempts   []*Attempt
 	freeDeliveries []*cdc.Delivery
 	answers        []error
-	judgements     []judgement
+	refusals       []refusal
 	partsBuf       []*item
 	seed           maphash.Seed // of digests
 }
@@ -183,7 +186,7 @@ func (c *Core) Step(now time.Time, event Event) []Action {
 	case Finished:
 		c.finish(e)
 	case Recorded:
-		c.onRecorded(e.Err)
+		c.onRecorded(e)
 	case Saved:
 		c.saving, c.saveErr = false, e.Err
 		c.unsaved = c.unsaved || e.Err != nil
@@ -237,12 +240,31 @@ func (c *Core) load(e Loaded) {
 		c.behind = false
 	}
 	for i := range e.Changes {
-		c.take(&e.Changes[i])
+		switch r := &e.Changes[i]; r.Kind {
+		case Reshape:
+			c.reshape(r)
+		case Recall:
+			c.recall(r)
+		default:
+			c.admit(r)
+		}
 	}
 }
 
-func (c *Core) take(r *Routed) {
+// reshape puts the shapes of a resource down for syncing.
+func (c *Core) reshape(r *Routed) {
+	c.window.pass(r.Change.Seq)
+	c.unsaved = true
+	for _, v := range r.Verdicts {
+		if c.set.Syncs {
+			c.shapeOf(c.targetOf(v.Target), v.Rule, r.Change)
+		}
+	}
+}
+
+func (c *Core) admit(r *Routed) {
 	done := c.window.pass(r.Change.Seq)
+	skipped := func(v *route.Verdict) bool { return skipped(v) && r.Kind == Deliver }
 	items := 0
 	for i := range r.Verdicts {
 		v := &r.Verdicts[i]
@@ -272,14 +294,15 @@ func (c *Core) take(r *Routed) {
 		if slices.Contains(e.done, v.Target) {
 			continue
 		}
-		it := take(&c.freeItems)
-		it.delivery = take(&c.freeDeliveries)
+		it := acquire(&c.freeItems)
+		it.delivery = acquire(&c.freeDeliveries)
 		*it.delivery = v.Delivery
 		it.entry, it.sibling, it.err, it.mark = e, e.items, cause(v.Err), c.accepted
-		it.deleted, it.grouped = v.Delivery.Op == cdc.Deleted, v.Grouped
+		it.deleted, it.grouped, it.errand = v.Delivery.Op == cdc.Deleted, v.Grouped, r.Kind
+		it.skip = v.Skip
 		it.target = c.targetOf(v.Target)
 		e.items = it
-		if v.Err == nil && c.set.Syncs {
+		if v.Err == nil && v.Skip == "" && c.set.Syncs {
 			it.shape = c.shapeOf(it.target, v.Rule, r.Change)
 		}
 		// What failed in routing waits for its turn like any other, so that its failure

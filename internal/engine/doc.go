@@ -20,7 +20,9 @@
 // lanes and one of the destination's places until it returns. When the window is
 // full, lanes that stand still give their payloads back, which are read again when
 // they go on; that has a bound too, beyond which the destination waits. Which lanes
-// are held is kept in memory, and is as much as the ledger has failures.
+// are held is kept in memory, and is as much as the ledger has failures. Where lanes
+// hold several records, sending a held lane again reads all failures of its target for
+// each that goes.
 //
 // # Words
 //
@@ -28,6 +30,11 @@
 // speaks for: one item, or at a state target all that the newest contains. Its parts
 // are the items whose payload the delivery is made of. A bisection looks for the bad
 // one of a batch.
+//
+// Retry puts replays into the journal. A restatement carries a record's present state in
+// the place of what failed of it. A recall calls, when its turn in a lane comes, for the
+// lane's failures in the ledger, one after the other. A success that closes failures is
+// recorded before its lane goes on; whether there may be some is seen in memory.
 //
 // An item is one delivery on its way through the core. An entry is one change of
 // the window, settled when its last item is. A shape is what one rule makes of one

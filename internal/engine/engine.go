@@ -92,8 +92,9 @@ func (e *Engine) Start(ctx context.Context) error {
 		e.source.reader, err = e.cfg.Journal.Read(from.Low)
 	}
 	core := NewCore(e.cfg.settings(), from)
-	if err == nil && e.cfg.Hold {
-		if err = e.closeLanes(core); err != nil {
+	if err == nil {
+		core.known = e.cfg.Journal.Last()
+		if err = e.recallFailures(core); err != nil {
 			err = errors.Join(err, e.source.reader.Close())
 		}
 	}

@@ -34,8 +34,12 @@ type (
 		Err     error // what the driver said
 		Took    time.Duration
 	}
-	// Recorded answers a Record.
-	Recorded struct{ Err error }
+	// Recorded answers a Record. For each of its outcomes Failures says by how many the
+	// ledger's failures of that record at that target have become more, or fewer.
+	Recorded struct {
+		Failures []int
+		Err      error
+	}
 	// Saved answers a Save.
 	Saved struct{ Err error }
 	// Synced answers a Sync.
@@ -55,12 +59,32 @@ type (
 	Halt struct{}
 )
 
-// Routed is a change of the journal with what the router made of it.
+// Routed is an entry of the journal with what the router made of it.
 type Routed struct {
+	Kind     Errand
 	Change   *cdc.Change
 	Bytes    int // encoded
 	Verdicts []route.Verdict
 }
+
+// Errand says what a Routed asks for.
+type Errand uint8
+
+// The errands.
+const (
+	// Deliver: the change goes where the verdicts say.
+	Deliver Errand = iota
+	// Restate: so does it, but it speaks for the failures of its record at the target of
+	// its one verdict, of which it is the present state.
+	Restate
+	// Recall: the failures of a lane go once more, one after the other. When it is loaded
+	// its verdict has only target and lane; each Fetch of its Seq gives the next failure,
+	// with what the router makes of that, and no verdict when there is none.
+	Recall
+	// Reshape: changes that come later may follow a newer version of the schema. The
+	// verdicts have only target and rule.
+	Reshape
+)
 
 // Action is something that the core asks for.
 type Action interface{ action() }
@@ -137,12 +161,15 @@ const (
 
 // Outcome is the end of a delivery that is to be recorded.
 type Outcome struct {
-	Status Status // Replicated, Failed or Held
+	Status Status // Skipped only of a Restate or a Recall
 	Change *cdc.Change
 	Target string
 	Calls  int           // of the driver
 	Took   time.Duration // the last call
-	Err    error         // nil if Replicated
+	Err    error         // why it was not delivered, nil if it was
+	// Covers: the target wants state, so that what failed of the record before has no
+	// meaning any more. Restated: it speaks for that.
+	Covers, Restated bool
 }
 
 // Kind is what a notice tells.
@@ -158,6 +185,10 @@ const (
 	// unavailable, and for available again.
 	NoteBreakerOpened
 	NoteBreakerClosed
+	// NoteGone: the destination asks to be left alone for good, see cdc.Gone. It is told
+	// once, and behind the breaker the destination is asked again until someone stops
+	// the engine.
+	NoteGone
 )
 
 // Notice is what listeners are told. A notice of a failure follows its record.

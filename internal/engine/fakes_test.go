@@ -74,6 +74,10 @@ func (m *memory) SaveCursor(name string, c journal.Cursor) error {
 	return nil
 }
 
+func (m *memory) AppendTo(context.Context, string, []cdc.Change, *journal.Watch) (int, error) {
+	return 0, errors.New("not of this journal")
+}
+
 func (m *memory) Read(after uint64) (journal.Reader, error) {
 	return &reader{journal: m, at: after}, nil
 }
@@ -120,32 +124,38 @@ type book struct {
 	rows []ledger.Row
 }
 
-func (b *book) Put(rows ...ledger.Row) error {
+func (b *book) Settle(ends ...ledger.End) ([]int, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.err == nil {
-		b.rows = append(b.rows, rows...)
+	for i := range ends {
+		if e := &ends[i]; b.err == nil && (e.Status != ledger.Replicated || e.Keep) {
+			b.rows = append(b.rows, e.Row)
+		}
 	}
-	return b.err
+	return make([]int, len(ends)), b.err
 }
 
-// Rows gives the newest first, one row for each delivery, as the ledger does.
-func (b *book) Rows(q ledger.Query) iter.Seq2[ledger.Row, error] {
+// Failures gives one row for each delivery, as the ledger does.
+func (b *book) Failures(q ledger.Query, n int) iter.Seq2[[]ledger.Row, error] {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	rows := slices.Clone(b.rows)
-	return func(yield func(ledger.Row, error) bool) {
-		for i, row := range slices.Backward(rows) {
+	return func(yield func([]ledger.Row, error) bool) {
+		for i, row := range rows {
 			later := func(o ledger.Row) bool { return o.Change.ChangeID == row.Change.ChangeID && o.Target == row.Target }
-			if row.Status != q.Status || slices.ContainsFunc(rows[i+1:], later) {
+			if row.Status == ledger.Replicated || slices.ContainsFunc(rows[i+1:], later) {
 				continue
 			}
-			if !yield(row, nil) {
+			if !yield([]ledger.Row{row}, nil) {
 				return
 			}
 		}
 	}
 }
+
+func (b *book) EachFailure(string, func(string, cdc.Key)) error { return nil }
+
+func (b *book) Amend([]ledger.Row, func(*ledger.Row)) ([]ledger.Row, error) { return nil, nil }
 
 func (b *book) fail(err error) {
 	b.mu.Lock()

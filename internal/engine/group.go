@@ -18,7 +18,7 @@ const mostParts = 16
 // that has, so that what enters meanwhile is never waited for.
 func (c *Core) span(l *lane, from int) int {
 	head := l.queue.at(from)
-	if l.target.limits.Events || head.refused() || c.isHeld(head) {
+	if l.target.limits.Events || head.refused() || c.isHeld(head) || head.errand != Deliver {
 		return 1
 	}
 	var seen []uint64
@@ -49,7 +49,7 @@ func (c *Core) span(l *lane, from int) int {
 func (c *Core) joins(older, newer *item) bool {
 	rows := newer.target.limits.Rows
 	switch {
-	case newer.busy || newer.refused() || c.isHeld(newer) || newer.grouped || older.grouped || newer.old != nil || older.old != nil:
+	case newer.errand != Deliver || newer.busy || newer.refused() || c.isHeld(newer) || newer.grouped || older.grouped || newer.old != nil || older.old != nil:
 		return false
 	case newer.deleted:
 		return true

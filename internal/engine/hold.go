@@ -22,7 +22,7 @@ func (t *target) hold(lane string, seq uint64) {
 
 // isHeld reports whether an item stands behind a failed one.
 func (c *Core) isHeld(it *item) bool {
-	if !c.set.Hold {
+	if !c.set.Hold || it.errand != Deliver {
 		return false
 	}
 	closed := func(l *lane) bool {
@@ -62,7 +62,7 @@ func (c *Core) despair() {
 	}
 	for _, t := range c.targets {
 		for range t.ready.len() {
-			c.ready(t.ready.pop())
+			c.offer(t.ready.pop())
 		}
 	}
 }

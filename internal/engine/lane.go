@@ -15,6 +15,7 @@ type lane struct {
 
 	// away: what enters gives its payload back at once, since the head can't go now.
 	away   bool
+	waits  bool          // stands in lanes.waiting
 	gone   int           // items without payload
 	wanted bool          // stands in Core.wanted
 	place  *list.Element // in Core.stalled, nil if it is not
@@ -36,6 +37,10 @@ type item struct {
 	busy, parked, away bool
 	deleted            bool
 	grouped            bool // its lane is not that of its key
+	errand             Errand
+	skip               string // why it is not wanted after all
+	counted            bool   // of a Recall: a failure was fetched, and counts as wanted
+	spent              bool   // of a Recall: there is nothing left to fetch
 	// alone: it was in a batch that was refused as a whole, so it goes by itself.
 	alone bool
 
@@ -55,6 +60,7 @@ type item struct {
 	status Status
 	err    error // why it failed or can't be sent
 	last   error // of the last attempt
+	lastAt int64 // when that failed, in microseconds since 1970
 }
 
 // heads reports whether nothing stands before the item in any of its lanes.
@@ -64,16 +70,16 @@ func (it *item) heads() bool {
 
 // refused reports whether the item can't be sent, and fails when its turn comes.
 func (it *item) refused() bool {
-	return it.err != nil || it.shape != nil && it.shape.err != nil
+	return it.err != nil || it.skip != "" || it.shape != nil && it.shape.err != nil
 }
 
 // laneOf gives the lane of that key, new if need be.
 func (c *Core) laneOf(t *target, key string) *lane {
-	l := t.lanes[key]
+	l := t.lanes.find(key)
 	if l == nil {
-		l = take(&c.freeLanes)
+		l = acquire(&c.freeLanes)
 		l.key, l.target = key, t
-		t.lanes[key] = l
+		t.lanes.put(l)
 	}
 	return l
 }
@@ -81,10 +87,10 @@ func (c *Core) laneOf(t *target, key string) *lane {
 // drop forgets a lane that holds nothing any more.
 func (c *Core) drop(l *lane) {
 	c.unstall(l)
-	delete(l.target.lanes, l.key)
+	l.target.lanes.drop(l)
 	// The memory of its queue is worth keeping.
 	slots := l.queue.slots
-	give(&c.freeLanes, l)
+	release(&c.freeLanes, l)
 	l.queue.slots = slots
 }
 
@@ -99,5 +105,5 @@ func (c *Core) enter(it *item, key, oldKey string) {
 	if it.lane.away || it.old != nil && it.old.away {
 		c.giveBack(it)
 	}
-	c.ready(it)
+	c.offer(it)
 }

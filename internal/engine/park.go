@@ -103,7 +103,7 @@ func (c *Core) giveBack(it *item) {
 	}
 	it.away = true
 	it.lane.gone++
-	give(&c.freeDeliveries, it.delivery)
+	release(&c.freeDeliveries, it.delivery)
 	it.delivery = nil
 	c.window.lose(it.entry)
 }
@@ -138,7 +138,7 @@ func (c *Core) fetch(room int) {
 		for _, p := range parts {
 			budget -= c.call(p)
 		}
-		for i := n; i < min(l.queue.len(), ahead) && l.target.limits.Events && budget > 0; i++ {
+		for i := n; i < min(l.queue.len(), ahead) && l.target.limits.Events && budget > 0 && l.queue.at(i).errand != Recall; i++ {
 			budget -= c.call(l.queue.at(i))
 		}
 	}
@@ -189,18 +189,23 @@ func (c *Core) returned() {
 	c.returning, c.called = nil, c.called[:0]
 	c.fetching, c.coming = false, 0
 	for _, l := range lanes {
-		c.ready(l.queue.front())
+		c.offer(l.queue.front())
 	}
 }
 
 // fill gives an item the payload that routing made of its change, once more.
 func (c *Core) fill(it *item, r *Routed) {
+	if it.errand == Recall && !c.recalled(it, r) {
+		return
+	}
 	it.away = false
 	it.lane.gone--
-	c.window.regain(it.entry, r.Change)
-	it.delivery = take(&c.freeDeliveries)
+	c.window.regain(it.entry, r.Change, r.Bytes)
+	it.delivery = acquire(&c.freeDeliveries)
 	i := slices.IndexFunc(r.Verdicts, func(v route.Verdict) bool { return v.Target == it.target.name })
 	switch {
+	case i >= 0 && skipped(&r.Verdicts[i]) && it.errand != Deliver:
+		it.skip = r.Verdicts[i].Skip
 	case i < 0 || skipped(&r.Verdicts[i]):
 		it.err = cmp.Or(it.err, errFickle)
 	case r.Verdicts[i].Err != nil:

@@ -1,12 +1,17 @@
 package engine
 
-import "github.com/s3db-go/replicator/cdc"
+import (
+	"errors"
+
+	"github.com/s3db-go/replicator/cdc"
+)
 
 // end decides how an item ended. What needs a record is settled when that is
 // durable, and its lane stays closed until then; all else is settled now.
 func (c *Core) end(it *item, s Status) {
 	it.status = s
-	if s == Failed || s == Held || c.set.RecordSuccesses {
+	// What follows one that waits for its record waits too: a lane settles in its order.
+	if s == Failed || s == Held || c.set.RecordSuccesses || it.errand != Deliver || c.mayMend(it) || it.lane.queue.front() != it {
 		it.busy = true
 		c.ended = append(c.ended, it)
 		return
@@ -32,15 +37,23 @@ func (c *Core) record() {
 }
 
 func (c *Core) outcome(it, of *item) Outcome {
-	return Outcome{Status: it.status, Change: of.entry.change, Target: it.target.name, Calls: it.calls, Took: it.took, Err: it.err}
+	o := Outcome{Status: it.status, Change: of.entry.change, Target: it.target.name, Calls: it.calls, Took: it.took, Err: it.err}
+	o.Covers, o.Restated = !it.target.limits.Events, it.errand == Restate
+	if it.skip != "" {
+		o.Err = errors.New(it.skip)
+	}
+	return o
 }
 
 // onRecorded settles what is durable now. What could not be written is tried again;
 // until then nothing passes it.
-func (c *Core) onRecorded(err error) {
+func (c *Core) onRecorded(e Recorded) {
+	for i, n := range e.Failures {
+		c.failures.add(c.failureHash(c.outcomes[i].Target, c.outcomes[i].Change.RecordKey()), n)
+	}
 	clear(c.outcomes)
-	if err != nil {
-		c.recordFail.fail(c.now, err)
+	if e.Err != nil {
+		c.recordFail.fail(c.now, e.Err)
 		c.ended = append(c.recorded, c.ended...)
 		c.recorded = nil
 		return
@@ -60,6 +73,10 @@ func (c *Core) onRecorded(err error) {
 // the lane goes on. Those that are contained in another share its fate, whose record
 // has all that they would have brought.
 func (c *Core) settle(it *item) {
+	if it.errand == Recall {
+		c.further(it)
+		return
+	}
 	c.unsaved = true
 	l, old := it.lane, it.old
 	if it.status == Failed || it.status == Held {
@@ -76,11 +93,11 @@ func (c *Core) settle(it *item) {
 		if of.away {
 			l.gone--
 		} else {
-			give(&c.freeDeliveries, of.delivery)
+			release(&c.freeDeliveries, of.delivery)
 		}
 		l.queue.pop()
 		if of != it {
-			give(&c.freeItems, of)
+			release(&c.freeItems, of)
 		}
 	}
 	// One lane after the other: what heads both now is to become ready once.
@@ -89,14 +106,17 @@ func (c *Core) settle(it *item) {
 		old.queue.pop()
 		c.advance(old)
 	}
-	give(&c.freeItems, it)
+	release(&c.freeItems, it)
 }
 
 func (c *Core) settleOne(it, of *item, s Status) {
 	c.counts.add(s)
 	n := Notice{Kind: NoteSettled, Status: s, Change: of.entry.change, Target: it.target.name, Took: it.took, RetryCount: it.charged}
-	if s == Failed || s == Held {
+	switch s {
+	case Failed, Held:
 		n.Err = c.blame(it.target, of.entry.change, it.err)
+	case Skipped:
+		n.Reason = it.skip
 	}
 	c.notify(n)
 }
@@ -104,7 +124,7 @@ func (c *Core) settleOne(it, of *item, s Status) {
 // advance lets whoever heads a lane now go, or forgets the lane.
 func (c *Core) advance(l *lane) {
 	if l.queue.len() > 0 {
-		c.ready(l.queue.front())
+		c.offer(l.queue.front())
 	} else {
 		c.drop(l)
 	}

@@ -3,6 +3,8 @@ package engine
 import (
 	"fmt"
 
+	"github.com/s3db-go/replicator/cdc"
+	"github.com/s3db-go/replicator/internal/codec"
 	"github.com/s3db-go/replicator/internal/journal"
 	"github.com/s3db-go/replicator/internal/ledger"
 	"github.com/s3db-go/replicator/internal/route"
@@ -38,15 +40,13 @@ func (e *Engine) read(bytes int) Event {
 			continue
 		}
 		first := len(s.verdicts)
-		// What is no change for this destination has no verdicts, and is settled by that.
-		if entry.Kind == journal.Committed {
-			var err error
-			// If this moves the verdicts, those of the changes before stay where they are.
-			if s.verdicts, err = e.cfg.Router.Route(s.verdicts, entry.Change); err != nil {
-				return LoadFailed{fmt.Errorf("%s: route: %w", e.cfg.Name, err)}
-			}
+		r := Routed{Change: entry.Change, Bytes: entry.Bytes}
+		// If this moves the verdicts, those of the changes before stay where they are.
+		if err := e.route(&r, &s.verdicts, entry); err != nil {
+			return LoadFailed{fmt.Errorf("%s: route: %w", e.cfg.Name, err)}
 		}
-		s.routed = append(s.routed, Routed{Change: entry.Change, Bytes: entry.Bytes, Verdicts: s.verdicts[first:]})
+		r.Verdicts = s.verdicts[first:]
+		s.routed = append(s.routed, r)
 	}
 	s.pending = nil
 	return Loaded{Changes: s.routed, CaughtUp: caughtUp}
@@ -64,8 +64,12 @@ const (
 func (e *Engine) reread(seqs []uint64) Event {
 	changes := make([]Routed, 0, len(seqs))
 	err := e.each(seqs, func(entry journal.Entry) error {
-		verdicts, err := e.cfg.Router.Route(nil, entry.Change)
-		changes = append(changes, Routed{Change: entry.Change, Bytes: entry.Bytes, Verdicts: verdicts})
+		r := Routed{Change: entry.Change, Bytes: entry.Bytes}
+		err := e.route(&r, &r.Verdicts, entry)
+		if err == nil && r.Kind == Recall {
+			err = e.recall(&r)
+		}
+		changes = append(changes, r)
 		return err
 	})
 	if err != nil {
@@ -117,6 +121,42 @@ func (e *Engine) each(seqs []uint64, do func(journal.Entry) error) error {
 	return nil
 }
 
+// route finds out what becomes of an entry that is read for the first time. What is no
+// change for this destination has no verdicts, and is settled by that.
+func (e *Engine) route(r *Routed, verdicts *[]route.Verdict, entry journal.Entry) (err error) {
+	switch {
+	case entry.Kind == journal.Schema:
+		r.Kind = Reshape
+		for _, way := range e.cfg.Router.Ways(entry.Change.Resource) {
+			*verdicts = append(*verdicts, route.Verdict{Rule: way.Rule, Target: way.Target})
+		}
+	case entry.Kind != journal.Committed:
+	case entry.Change.Origin == cdc.Replayed && entry.To != "":
+		p := parseReplay(entry.Change)
+		if !p.restates() {
+			r.Kind = Recall
+			*verdicts = append(*verdicts, route.Verdict{Target: p.target, Lane: p.lane})
+			return nil
+		}
+		r.Kind, r.Change = Restate, &p.change
+		*verdicts, err = e.routeTo(*verdicts, r.Change, p.target)
+	default:
+		*verdicts, err = e.cfg.Router.Route(*verdicts, entry.Change)
+	}
+	return err
+}
+
+// routeTo routes a change to one target alone.
+func (e *Engine) routeTo(dst []route.Verdict, change *cdc.Change, target string) ([]route.Verdict, error) {
+	verdicts, err := e.cfg.Router.Route(nil, change)
+	for _, v := range verdicts {
+		if v.Target == target {
+			dst = append(dst, v)
+		}
+	}
+	return dst, err
+}
+
 // settled reports whether a change was settled before the engine started.
 func (e *Engine) settled(seq uint64) bool {
 	e.mu.Lock()
@@ -124,27 +164,74 @@ func (e *Engine) settled(seq uint64) bool {
 	return e.core.Settled(seq)
 }
 
-// closeLanes tells the core what former runs left failed or held. Which lane a row
-// belongs to is what its route says.
-func (e *Engine) closeLanes(core *Core) error {
-	for _, status := range []ledger.Status{ledger.Failed, ledger.Held} {
-		for row, err := range e.cfg.Ledger.Rows(ledger.Query{Destination: e.cfg.Name, Status: status}) {
-			var verdicts []route.Verdict
-			if err == nil {
-				verdicts, err = e.cfg.Router.Route(nil, &row.Change)
+// failuresAtOnce are read from the ledger together: what they hold fits in memory.
+const failuresAtOnce = 256
+
+// recallFailures tells the core what former runs left failed or held: of which records,
+// and which lanes are closed by that. Which lane a row belongs to is what its route says.
+func (e *Engine) recallFailures(core *Core) error {
+	err := e.cfg.Ledger.EachFailure(e.cfg.Name, core.Failing)
+	if err != nil || !e.cfg.Hold {
+		return err
+	}
+	for rows, err := range e.cfg.Ledger.Failures(ledger.Query{Destination: e.cfg.Name}, failuresAtOnce) {
+		for i := 0; i < len(rows) && err == nil; i++ {
+			var lanes []string
+			lanes, err = e.lanes(&rows[i])
+			for _, lane := range lanes {
+				core.Hold(rows[i].Target, lane, rows[i].Change.Seq)
 			}
-			if err != nil {
-				return fmt.Errorf("find what is held: %w", err)
-			}
-			for _, v := range verdicts {
-				if v.Target != row.Target {
-					continue
-				}
-				core.Hold(v.Target, laneName(&v, &row.Change), row.Change.Seq)
-				if v.OldLane != "" {
-					core.Hold(v.Target, v.OldLane, row.Change.Seq)
-				}
-			}
+		}
+		if err != nil {
+			return fmt.Errorf("find what is held: %w", err)
+		}
+	}
+	return nil
+}
+
+// lanes gives the lanes that a row's delivery stands in; none if no route has it any
+// more.
+func (e *Engine) lanes(row *ledger.Row) (lanes []string, err error) {
+	verdicts, err := e.routeTo(nil, &row.Change, row.Target)
+	for _, v := range verdicts {
+		lanes = append(lanes, laneName(&v, &row.Change))
+		if v.OldLane != "" {
+			lanes = append(lanes, v.OldLane)
+		}
+	}
+	return lanes, err
+}
+
+// recall gives a Recall the next failure of its lane, routed; no verdict if there is none
+// any more.
+func (e *Engine) recall(r *Routed) error {
+	p, frame := parseReplay(r.Change), r.Change
+	r.Verdicts = nil
+	q := ledger.Query{Destination: e.cfg.Name, Target: p.target}
+	if p.record || !e.cfg.Hold {
+		q.Resource, q.RecordID = frame.Resource, frame.RecordID
+	}
+	var version uint64 // of the one that was found
+	for rows, err := range e.cfg.Ledger.Failures(q, 1) {
+		if err != nil {
+			return err
+		}
+		row := &rows[0]
+		if !e.cfg.Hold && !row.WillRetry || r.Verdicts != nil && row.Change.Version > version {
+			continue
+		}
+		change := row.Change
+		change.Seq, change.Origin = frame.Seq, cdc.Replayed
+		verdicts, err := e.routeTo(nil, &change, p.target)
+		if err != nil {
+			return err
+		}
+		if len(verdicts) == 0 || laneName(&verdicts[0], &change) != p.lane && verdicts[0].OldLane != p.lane {
+			continue
+		}
+		r.Change, r.Bytes, r.Verdicts, version = &change, codec.SizeChange(&change), verdicts, change.Version
+		if q.RecordID != "" {
+			break // the failures of a record come in order
 		}
 	}
 	return nil

@@ -13,6 +13,8 @@ func (n *counts) add(s Status) {
 		n.replicated++
 	case Coalesced:
 		n.coalesced++
+	case Skipped:
+		n.skipped++
 	case Failed, Held:
 		n.failed++
 	}

@@ -3,6 +3,7 @@ package engine
 import (
 	"container/heap"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/s3db-go/replicator/cdc"
@@ -12,7 +13,7 @@ import (
 type target struct {
 	name   string
 	limits cdc.Limits
-	lanes  map[string]*lane
+	lanes  lanes
 	held   map[string]uint64 // lanes closed for what comes after this Seq
 	ready  queue[*item]      // heads of lanes, in the order in which they became ready
 	halves queue[*bisection] // to be asked next
@@ -40,7 +41,7 @@ type shape struct {
 func (c *Core) targetOf(name string) *target {
 	t := c.targets[name]
 	if t == nil {
-		t = &target{name: name, lanes: map[string]*lane{}, held: map[string]uint64{}, limits: c.set.Limits(name)}
+		t = &target{name: name, lanes: newLanes(c.seed), held: map[string]uint64{}, limits: c.set.Limits(name)}
 		c.targets[name] = t
 	}
 	return t
@@ -76,8 +77,8 @@ func (c *Core) demand(t *target, s *shape) {
 	c.run(t)
 }
 
-// ready lets an item go as soon as there is a place for it, if it is its turn.
-func (c *Core) ready(it *item) {
+// offer lets an item go as soon as there is a place for it, if it is its turn.
+func (c *Core) offer(it *item) {
 	if it.busy || it.parked {
 		return
 	}
@@ -87,6 +88,10 @@ func (c *Core) ready(it *item) {
 				c.stall(l)
 			}
 		}
+		return
+	}
+	if it.spent {
+		c.quit(it)
 		return
 	}
 	if it.lane.gone > 0 {
@@ -106,6 +111,10 @@ func (c *Core) ready(it *item) {
 	case it.err != nil:
 		it.hold(1, []*item{it})
 		c.end(it, Failed)
+		return
+	case it.skip != "":
+		it.hold(1, []*item{it})
+		c.end(it, Skipped)
 		return
 	case c.isHeld(it):
 		it.err = errHeld
@@ -199,13 +208,13 @@ func (c *Core) onSynced(e Synced) {
 	fault := cdc.FaultOf(e.Err)
 	if e.Sync.probe && (e.Err == nil || fault == cdc.RecordFault) {
 		// It answers, but only a delivery shows that it accepts any.
-		c.breaker.judged(c.now)
+		c.breaker.passOver(c.now)
 	}
 	switch {
 	case e.Err == nil:
 		s.known, s.version = true, e.Version
 		c.synced(t)
-		t.limits = c.set.Limits(t.name)
+		c.limit(t)
 		if s.wanted > s.version {
 			c.demand(t, s)
 		}
@@ -213,9 +222,9 @@ func (c *Core) onSynced(e Synced) {
 		s.known, s.version = true, s.wanted
 		s.err, s.until = e.Err, c.now.Add(schemaRetry)
 		c.synced(t)
-		// Those that wait go once around: ready ends the ones of this shape.
+		// Those that wait go once around: offer ends the ones of this shape.
 		for range t.ready.len() {
-			c.ready(t.ready.pop())
+			c.offer(t.ready.pop())
 		}
 	default:
 		t.failures++
@@ -238,26 +247,61 @@ func (c *Core) onOpened(err error) {
 		c.opened = true
 		c.reach()
 		for _, t := range c.targets {
-			t.limits = c.set.Limits(t.name)
+			c.limit(t)
 		}
 		return
 	}
 	if c.breaker.open() {
 		c.unreach(true, err)
-	} else if c.breaker.trip(c.now, err) {
-		c.notify(Notice{Kind: NoteBreakerOpened, Err: err})
+	} else {
+		c.trip(err)
+	}
+}
+
+// limit asks for a target's limits again. If its key is another now, or what secrets it
+// may have, what was routed before is routed once more.
+func (c *Core) limit(t *target) {
+	was := t.limits
+	t.limits = c.set.Limits(t.name)
+	if slices.Equal(was.Key, t.limits.Key) && was.Secrets == t.limits.Secrets {
+		return
+	}
+	for l := range t.lanes.all() {
+		for i := range l.queue.len() {
+			if it := l.queue.at(i); !it.busy && it.lane == l {
+				c.giveBack(it)
+			}
+		}
+		c.stall(l)
 	}
 }
 
 // reach and unreach tell the breaker how a call of the destination went.
 func (c *Core) reach() {
+	c.left = false
 	if c.breaker.succeed() {
 		c.notify(Notice{Kind: NoteBreakerClosed})
 	}
 }
 
 func (c *Core) unreach(probe bool, err error) {
+	if cdc.IsGone(err) {
+		if !c.breaker.open() {
+			c.trip(err)
+		}
+		if !c.left {
+			c.left = true
+			c.notify(Notice{Kind: NoteGone, Err: err})
+		}
+	}
 	if c.breaker.fail(c.now, probe, err) {
+		c.notify(Notice{Kind: NoteBreakerOpened, Err: err})
+	}
+}
+
+// trip opens the breaker at once.
+func (c *Core) trip(err error) {
+	if c.breaker.trip(c.now, err) {
 		c.notify(Notice{Kind: NoteBreakerOpened, Err: err})
 	}
 }

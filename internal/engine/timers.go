@@ -35,10 +35,11 @@ func (c *Core) park(it *item, wait time.Duration) {
 		c.stall(it.old)
 	}
 	if wait <= 0 {
-		c.ready(it)
+		c.offer(it)
 		return
 	}
 	it.parked = true
+	it.target.lanes.wait(it.lane)
 	heap.Push(&c.timers, timer{at: c.now.Add(wait), item: it})
 }
 
@@ -48,7 +49,8 @@ func (c *Core) unpark() {
 		t := heap.Pop(&c.timers).(timer)
 		if t.item != nil {
 			t.item.parked = false
-			c.ready(t.item)
+			t.item.target.lanes.wake(t.item.lane)
+			c.offer(t.item)
 		} else {
 			t.target.waiting = false
 			c.run(t.target)

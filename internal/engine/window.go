@@ -72,7 +72,7 @@ func (w *window) pass(seq uint64) (done []string) {
 
 // add puts the change that was just read at the end.
 func (w *window) add(change *cdc.Change, bytes, items int) *entry {
-	e := take(&w.free)
+	e := acquire(&w.free)
 	e.seq, e.at, e.change, e.bytes, e.prev = change.Seq, change.Time.UnixMicro(), change, bytes, w.last
 	e.cost, e.open, e.present = bytes+items*itemCost, items, items
 	if w.last == nil {
@@ -110,9 +110,12 @@ func (e *entry) header() *cdc.Change {
 	return nil
 }
 
-// regain notes that one more has its payload again.
-func (w *window) regain(e *entry, change *cdc.Change) {
+// regain notes that one more has its payload again. That of a Recall is another each
+// time.
+func (w *window) regain(e *entry, change *cdc.Change, bytes int) {
 	if e.present++; e.present == 1 {
+		e.cost += bytes - e.bytes
+		e.bytes = bytes
 		w.bytes += e.cost
 		w.parked--
 		e.change = change
@@ -155,7 +158,7 @@ func (w *window) remove(e *entry) {
 		e.next.prev = e.prev
 	}
 	w.entries--
-	give(&w.free, e)
+	release(&w.free, e)
 }
 
 // low is the Seq up to which everything is settled.
@@ -195,8 +198,8 @@ func (w *window) cursor() journal.Cursor {
 	return c
 }
 
-// take gives a zero value from the free list, or a new one.
-func take[T any](free *[]*T) *T {
+// acquire gives a zero value from the free list, or a new one.
+func acquire[T any](free *[]*T) *T {
 	n := len(*free)
 	if n == 0 {
 		return new(T)
@@ -206,9 +209,9 @@ func take[T any](free *[]*T) *T {
 	return v
 }
 
-// give clears v and keeps it for the next take. The list is as long as the most
+// release clears v and keeps it for the next acquire. The list is as long as the most
 // that were in use at once, which the window and the bound of what is parked bound.
-func give[T any](free *[]*T, v *T) {
+func release[T any](free *[]*T, v *T) {
 	var zero T
 	*v = zero
 	*free = append(*free, v)

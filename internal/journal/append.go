@@ -16,10 +16,14 @@ const maxName = 32 << 10
 // Append implements [Journal]. Once the changes are on their way to the disk it
 // waits for them, whatever becomes of ctx.
 func (d *Disk) Append(ctx context.Context, changes []cdc.Change) error {
-	return d.insist(ctx, len(changes), func() error {
-		_, err := d.append(ctx, "", changes, nil)
-		return err
-	})
+	_, err := d.append(ctx, "", changes, nil)
+	if errors.Is(err, cdc.ErrJournalFull) {
+		err = d.insist(ctx, err, len(changes), func() error {
+			_, err := d.append(ctx, "", changes, nil)
+			return err
+		})
+	}
+	return err
 }
 
 // AppendTo implements [Journal]. It waits as Append does, and is refused by a full
@@ -49,23 +53,12 @@ func (d *Disk) append(ctx context.Context, to string, changes []cdc.Change, w *W
 		return 0, err
 	}
 	changes = slices.Clone(changes)
-	s := d.scratch.Get().(*scratch)
-	defer d.release(s)
 	for {
 		kept, err := w.unchanged(changes)
 		if err != nil || len(kept) == 0 {
 			return 0, err
 		}
-		s.frames, s.items = s.frames[:0], s.items[:0]
-		for i := range kept {
-			s.items = append(s.items, item{index: uint32(i), change: &kept[i]})
-		}
-		frames, err := appendAppend(s.frames, to, s.items)
-		if err != nil {
-			return 0, err
-		}
-		s.frames = frames
-		g, err := d.enqueueAppend(s, to, w)
+		g, err := d.encodeAppend(to, kept, w)
 		if errors.Is(err, errChanged) {
 			changes = kept
 			continue
@@ -79,6 +72,21 @@ func (d *Disk) append(ctx context.Context, to string, changes []cdc.Change, w *W
 		}
 		return len(kept), nil
 	}
+}
+
+// encodeAppend puts changes on their way to the disk.
+func (d *Disk) encodeAppend(to string, changes []cdc.Change, w *Watch) (*group, error) {
+	s := d.scratch.Get().(*scratch)
+	defer s.release(&d.scratch)
+	for i := range changes {
+		s.items = append(s.items, item{index: uint32(i), change: &changes[i]})
+	}
+	frames, err := appendAppend(s.frames, to, s.items)
+	if err != nil {
+		return nil, err
+	}
+	s.frames = frames
+	return d.enqueueAppend(s, to, w)
 }
 
 // errChanged: a record had a commit after the first look at the watch.
@@ -102,12 +110,12 @@ func (d *Disk) enqueueAppend(s *scratch, to string, w *Watch) (*group, error) {
 		if to == "" {
 			d.watches.note(it.change)
 		}
-		s.steps = append(s.steps, step{
+		d.current.steps = append(d.current.steps, step{
 			kind: kindAppend, committed: Entry{To: to, Change: it.change, Bytes: it.size},
 			seq: first + uint64(i), version: version + uint64(i),
 		})
 	}
-	return d.enqueue(s.frames, s.steps...), nil
+	return d.enqueue(s.frames), nil
 }
 
 // number gives n Seqs and Versions, the first of each. The caller holds mu.

@@ -31,7 +31,7 @@ func BenchmarkBegin(b *testing.B) {
 			}
 			c := journaltest.Change("a")
 			c.Data["pad"] = strings.Repeat("x", 440) // 512 bytes in all
-			changes := []cdc.Change{c}
+			begin := func() []cdc.Change { return []cdc.Change{c} }
 			var left atomic.Int64
 			left.Store(int64(b.N))
 			var running sync.WaitGroup
@@ -40,7 +40,7 @@ func BenchmarkBegin(b *testing.B) {
 			for range callers {
 				running.Go(func() {
 					for left.Add(-1) >= 0 {
-						ticket, err := j.Begin(context.Background(), changes)
+						ticket, err := j.Begin(context.Background(), begin())
 						if err != nil {
 							b.Error(err)
 							return

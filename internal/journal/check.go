@@ -76,7 +76,7 @@ func (c *Checked) segment(v vault, seg segment, before *replay) (*replay, error)
 	}
 	for _, k := range slices.SortedFunc(maps.Keys(state.pending), compareKeys) {
 		if err == nil {
-			_, err = codec.DecodeChange(state.pending[k], nil)
+			_, err = codec.DecodeChange(state.pending[k].change, nil)
 		}
 	}
 	if err != nil {
@@ -129,6 +129,6 @@ func follows(v vault, s, next segment, state *replay) error {
 		Reason: fmt.Sprintf("the next segment goes on with seq %d", next.first), Hint: hintSegment}
 }
 
-func sameKeys(a, b map[key][]byte) bool {
-	return maps.EqualFunc(a, b, func(_, _ []byte) bool { return true })
+func sameKeys(a, b map[key]pending) bool {
+	return maps.EqualFunc(a, b, func(_, _ pending) bool { return true })
 }

@@ -2,6 +2,7 @@ package journal
 
 import (
 	"context"
+	"time"
 
 	"github.com/s3db-go/replicator/cdc"
 )
@@ -11,7 +12,8 @@ import (
 // wall. All methods are safe for concurrent use.
 type Journal interface {
 	// Begin makes the announcement of changes durable and returns its ticket. The
-	// changes have their ChangeID and Time, but no Seq and no Version. It returns
+	// changes have their ChangeID and Time, but no Seq and no Version; they become the
+	// journal's, and may be read until they are ended. It returns
 	// early with ctx's error only if nothing was announced. Errors: cdc.ErrTooLarge,
 	// cdc.ErrJournalFull, cdc.ErrStopped, or the failure of the disk.
 	Begin(ctx context.Context, changes []cdc.Change) (Ticket, error)
@@ -26,7 +28,7 @@ type Journal interface {
 	// Abort ends change i of the announcement: it was not applied.
 	Abort(t Ticket, i int)
 
-	// Append commits changes that were not announced, durably.
+	// Append commits changes that were not announced, durably. They are copied.
 	Append(ctx context.Context, changes []cdc.Change) error
 
 	// AppendTo is Append for one destination alone; a destination of "" is an error.
@@ -174,5 +176,9 @@ type Stats struct {
 	// Unjournaled counts the changes that were let go since the journal was opened,
 	// under the policy of this name.
 	Unjournaled uint64
-	Err         error // why nothing can be written any more, nil if all is well
+	// Flushes counts those to the disk since the journal was opened, FlushTime is what
+	// they took together, with the writes before them.
+	Flushes   uint64
+	FlushTime time.Duration
+	Err       error // why nothing can be written any more, nil if all is well
 }

@@ -41,9 +41,9 @@ package journal
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"io"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -60,6 +60,8 @@ type Disk struct {
 	lock       io.Closer
 	unresolved []Announced // as found when opened
 	tickets    atomic.Uint64
+	flushCount atomic.Uint64
+	flushTime  atomic.Int64 // in nanoseconds
 	scratch    sync.Pool
 	writer     writer // belongs to the goroutine that writes
 	running    sync.WaitGroup
@@ -79,7 +81,8 @@ type Disk struct {
 	clock    clock.HLC
 	watches  watches
 	segments []segment
-	durable  uint64 // Seq of the newest change that readers may see
+	marks    map[uint64]marks // by number of segment
+	durable  uint64           // Seq of the newest change that readers may see
 	tail     tail
 	more     chan struct{} // closed when durable grows, or nothing can be read or written any more
 	err      error         // why nothing can be written any more
@@ -132,11 +135,15 @@ func open(fsys vault, opts Options, lock io.Closer) (*Disk, error) {
 		watches:    watches{},
 		last:       found.state.seq,
 		segments:   found.segments,
+		marks:      map[uint64]marks{},
 		durable:    found.state.seq,
 		flushed:    found.state.seq,
 		flushes:    make(chan struct{}),
 		tail:       tail{next: found.state.seq + 1},
 		more:       make(chan struct{}),
+	}
+	if n := len(found.segments); n > 0 {
+		d.marks[found.segments[n-1].number] = found.marks
 	}
 	close(d.ready)
 	d.work.L = &d.mu
@@ -158,67 +165,48 @@ func open(fsys vault, opts Options, lock io.Closer) (*Disk, error) {
 	return d, nil
 }
 
-// scratch is what a caller needs while it encodes.
+// scratch is what a caller needs while it encodes, and gives back before it waits: so
+// few of them are enough for many callers, and stay in the processor's cache.
 type scratch struct {
 	frames []byte
 	items  []item
-	steps  []step
 }
 
 // release gives a scratch back, without the changes that it refers to.
-func (d *Disk) release(s *scratch) {
+func (s *scratch) release(to *sync.Pool) {
 	const keep = 1 << 20 // what one large change needed is not kept for ever
 	if cap(s.frames) > keep {
 		return
 	}
 	clear(s.items)
-	clear(s.steps)
-	s.frames, s.items, s.steps = s.frames[:0], s.items[:0], s.steps[:0]
-	d.scratch.Put(s)
+	s.frames, s.items = s.frames[:0], s.items[:0]
+	to.Put(s)
 }
 
-// Begin implements [Journal]. The changes are copied; what their values refer to is
-// not, and must not be changed any more. Under the policy Unjournaled the ticket may
+// Begin implements [Journal]. Under the policy Unjournaled the ticket may
 // be one that nothing knows: its ends are ignored.
 func (d *Disk) Begin(ctx context.Context, changes []cdc.Change) (Ticket, error) {
 	if err := ctx.Err(); err != nil {
 		return 0, err
 	}
-	changes = slices.Clone(changes)
 	ticket := Ticket(d.tickets.Add(1))
-	s := d.scratch.Get().(*scratch)
-	defer d.release(s)
-	for i := range changes {
-		s.items = append(s.items, item{index: uint32(i), change: &changes[i]})
+	err := d.announce(ctx, ticket, changes)
+	if errors.Is(err, cdc.ErrJournalFull) {
+		err = d.insist(ctx, err, len(changes), func() error { return d.announce(ctx, ticket, changes) })
 	}
-	frames, err := appendBegin(s.frames, ticket, s.items)
-	if err != nil {
-		return 0, err
-	}
-	s.frames = frames
-	for _, it := range s.items {
-		s.steps = append(s.steps, step{
-			kind: kindBegin, key: key{ticket, it.index},
-			announced: Entry{Change: it.change, Bytes: it.size},
-		})
-	}
-
-	return ticket, d.insist(ctx, len(changes), func() error { return d.announce(ctx, s) })
+	return ticket, err
 }
 
-// announce puts encoded announcements into the next group and waits for it.
-func (d *Disk) announce(ctx context.Context, s *scratch) error {
-	d.mu.Lock()
-	if err := d.refused(); err != nil {
-		d.mu.Unlock()
+// announce puts announcements into the next group and waits for it.
+func (d *Disk) announce(ctx context.Context, ticket Ticket, changes []cdc.Change) error {
+	g, err := d.encodeBegin(ticket, changes)
+	if err != nil {
 		return err
 	}
-	for _, st := range s.steps {
-		d.open[st.key] = st.announced
+	if ctx.Done() == nil { // of two channels each would be locked
+		<-g.done
+		return g.err
 	}
-	g := d.enqueue(s.frames, s.steps...)
-	d.mu.Unlock()
-
 	select {
 	case <-g.done:
 		return g.err
@@ -230,10 +218,35 @@ func (d *Disk) announce(ctx context.Context, s *scratch) error {
 	default:
 	}
 	// It is on its way to the disk and can't be called back, only ended.
-	for _, st := range s.steps {
-		d.Abort(st.key.ticket, int(st.key.index))
+	for i := range changes {
+		d.Abort(ticket, i)
 	}
 	return ctx.Err()
+}
+
+// encodeBegin puts announcements on their way to the disk.
+func (d *Disk) encodeBegin(ticket Ticket, changes []cdc.Change) (*group, error) {
+	s := d.scratch.Get().(*scratch)
+	defer s.release(&d.scratch)
+	for i := range changes {
+		s.items = append(s.items, item{index: uint32(i), change: &changes[i]})
+	}
+	frames, err := appendBegin(s.frames, ticket, s.items)
+	if err != nil {
+		return nil, err
+	}
+	s.frames = frames
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if err := d.refused(); err != nil {
+		return nil, err
+	}
+	for _, it := range s.items {
+		k, announced := key{ticket, it.index}, Entry{Change: it.change, Bytes: it.size}
+		d.open[k] = announced
+		d.current.steps = append(d.current.steps, step{kind: kindBegin, key: k, announced: announced})
+	}
+	return d.enqueue(s.frames), nil
 }
 
 // enqueue adds frames, if they are not in it yet, and what they do to the group that
@@ -355,7 +368,7 @@ func (d *Disk) Stats() Stats {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	s := Stats{Last: d.last, Durable: d.durable, Open: len(d.open), Segments: len(d.segments), Bytes: d.taken(),
-		Pressure: d.pressure, Unjournaled: d.unjournaled, Err: d.err}
+		Pressure: d.pressure, Unjournaled: d.unjournaled, Flushes: d.flushCount.Load(), FlushTime: time.Duration(d.flushTime.Load()), Err: d.err}
 	if first := d.segments[0].first; first <= d.durable {
 		s.First = first
 	}

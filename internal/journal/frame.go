@@ -54,6 +54,7 @@ type place struct {
 
 // header is a frame's header, as read.
 type header struct {
+	at      int64 // where it stands in the segment
 	kind    kind
 	length  int
 	durable int64
@@ -73,12 +74,28 @@ func reserve(b []byte) []byte { return append(b, make([]byte, headerSize)...) }
 // seal ends the frame that was reserved at start: it pads the payload and fills in
 // what does not depend on the place.
 func seal(b []byte, start int, k kind) []byte {
+	b = delimit(b, start, k)
+	sum(b[start:])
+	return b
+}
+
+// delimit does what seal does but for the checksum, if the payload is not complete
+// yet.
+func delimit(b []byte, start int, k kind) []byte {
 	length := len(b) - start - headerSize
 	b = append(b, make([]byte, pad(length)-length)...)
 	binary.LittleEndian.PutUint32(b[start:], uint32(length))
 	b[start+4] = byte(k)
-	binary.LittleEndian.PutUint32(b[start+32:], checksum(b[start+headerSize:]))
 	return b
+}
+
+// sum gives every frame in b the checksum of its payload.
+func sum(b []byte) {
+	for len(b) > 0 {
+		size := sealedSize(b)
+		binary.LittleEndian.PutUint32(b[32:], checksum(b[headerSize:size]))
+		b = b[size:]
+	}
 }
 
 // sealedSize is the size of the sealed frame that b begins with.
@@ -111,6 +128,7 @@ func parseHeader(b []byte, p place) (header, bool) {
 		return header{}, false
 	}
 	return header{
+		at:      p.offset,
 		kind:    kind(b[4]),
 		length:  int(length),
 		durable: int64(durable),

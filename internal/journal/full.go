@@ -96,13 +96,9 @@ func (d *Disk) roomAgain() {
 	d.assess()
 }
 
-// insist calls attempt, and does with a full journal what the policy says; n is how
+// insist does what the policy says when an attempt found the journal full; n is how
 // many changes are at stake.
-func (d *Disk) insist(ctx context.Context, n int, attempt func() error) error {
-	err := attempt()
-	if !errors.Is(err, cdc.ErrJournalFull) {
-		return err
-	}
+func (d *Disk) insist(ctx context.Context, err error, n int, attempt func() error) error {
 	switch d.opts.OnFull {
 	case Unjournaled:
 		d.mu.Lock()

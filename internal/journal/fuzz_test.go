@@ -52,7 +52,7 @@ func replayAll(tb testing.TB, data []byte) (frames []byte, out []committed, rest
 		tb.Fatal(err)
 	}
 	s := &scan{file: f, segment: 1, end: int64(len(data))}
-	state := replay{pending: map[key][]byte{}}
+	state := replay{pending: map[key]pending{}}
 	for {
 		h, payload, ok, err := s.next()
 		if err != nil {
@@ -140,7 +140,7 @@ func FuzzPayload(f *testing.F) {
 		case !errors.Is(err, errPayload) && !errors.Is(err, ErrFormat):
 			t.Fatal(err)
 		}
-		r := replay{pending: map[key][]byte{{1, 0}: {1}, {1, 1}: {2}}, seq: 6, version: 9}
+		r := replay{pending: map[key]pending{{1, 0}: {change: []byte{1}}, {1, 1}: {change: []byte{2}}}, seq: 6, version: 9}
 		out, err := r.apply(header{kind: kind(k)}, payload, nil)
 		for i, c := range out {
 			if c.seq != uint64(7+i) {
@@ -153,8 +153,8 @@ func FuzzPayload(f *testing.F) {
 			}
 		}
 		if size := 0; err == nil {
-			for _, b := range r.pending {
-				size += len(b)
+			for _, p := range r.pending {
+				size += len(p.change)
 			}
 			if size > len(payload)+2 {
 				t.Fatal("more was read than is there")

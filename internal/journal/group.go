@@ -8,11 +8,12 @@ import (
 
 // group is what is written and flushed at once.
 type group struct {
-	frames []byte
-	steps  []step
-	begun  time.Time     // when the first version in it was given, zero before
-	done   chan struct{} // closed when its fate is known
-	err    error         // why it was not written; to be read after done
+	frames  []byte
+	steps   []step
+	entries []Entry       // what it committed, once that is durable
+	begun   time.Time     // when the first version in it was given, zero before
+	done    chan struct{} // closed when its fate is known
+	err     error         // why it was not written; to be read after done
 }
 
 func newGroup() *group { return &group{done: make(chan struct{})} }
@@ -25,7 +26,8 @@ func (g *group) recycled() *group {
 	if cap(g.frames) <= keep {
 		next.frames = g.frames[:0]
 		clear(g.steps)
-		next.steps = g.steps[:0]
+		clear(g.entries)
+		next.steps, next.entries = g.steps[:0], g.entries[:0]
 	}
 	return next
 }

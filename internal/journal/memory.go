@@ -28,8 +28,9 @@ type MemoryOptions struct {
 // waits until all cursors have moved on. Safe for concurrent use; [NewMemory] makes
 // one.
 type Memory struct {
-	opts  MemoryOptions
-	ready chan struct{} // closed from the beginning
+	opts    MemoryOptions
+	scratch sync.Pool
+	ready   chan struct{} // closed from the beginning
 
 	mu      sync.Mutex // guards everything below
 	tickets Ticket
@@ -40,7 +41,7 @@ type Memory struct {
 	clock   clock.HLC
 	watches watches
 	cursors map[string]Cursor
-	more    chan struct{} // closed when last grows, and by Close
+	more    chan struct{} // closed when last grows, and by Close; nil until somebody asks
 	roomy   chan struct{} // closed when bytes became free, and by Close
 	closed  bool
 }
@@ -55,15 +56,18 @@ func NewMemory(opts MemoryOptions) *Memory {
 	opts.MaxBytes = cmp.Or(opts.MaxBytes, 64<<20)
 	m := &Memory{
 		opts: opts, ready: make(chan struct{}), open: map[key]Entry{}, tail: tail{next: 1}, watches: watches{},
-		cursors: map[string]Cursor{}, more: make(chan struct{}), roomy: make(chan struct{}),
+		cursors: map[string]Cursor{}, roomy: make(chan struct{}),
 	}
+	m.scratch.New = func() any { return new(scratch) }
 	close(m.ready)
 	return m
 }
 
 // Begin implements [Journal].
 func (m *Memory) Begin(ctx context.Context, changes []cdc.Change) (Ticket, error) {
-	entries, size, err := measure(slices.Clone(changes), "")
+	s := m.scratch.Get().(*scratch)
+	defer s.release(&m.scratch)
+	size, err := s.measure(changes)
 	if err != nil {
 		return 0, err
 	}
@@ -72,8 +76,8 @@ func (m *Memory) Begin(ctx context.Context, changes []cdc.Change) (Ticket, error
 	}
 	defer m.mu.Unlock()
 	m.tickets++
-	for i, e := range entries {
-		m.open[key{m.tickets, uint32(i)}] = e
+	for _, it := range s.items {
+		m.open[key{m.tickets, it.index}] = Entry{Change: it.change, Bytes: it.size}
 	}
 	m.opened += size
 	return m.tickets, nil
@@ -81,16 +85,15 @@ func (m *Memory) Begin(ctx context.Context, changes []cdc.Change) (Ticket, error
 
 // measure encodes the changes to see whether that can be done, and how large they are:
 // what this journal takes, one on a disk takes too.
-func measure(changes []cdc.Change, to string) (entries []Entry, size int, err error) {
-	var b []byte
+func (s *scratch) measure(changes []cdc.Change) (size int, err error) {
 	for i := range changes {
-		if b, err = appendChange(b[:0], &changes[i]); err != nil {
-			return nil, 0, err
+		if s.frames, err = appendChange(s.frames[:0], &changes[i]); err != nil {
+			return 0, err
 		}
-		entries = append(entries, Entry{To: to, Change: &changes[i], Bytes: len(b)})
-		size += len(b)
+		s.items = append(s.items, item{index: uint32(i), change: &changes[i], size: len(s.frames)})
+		size += len(s.frames)
 	}
-	return entries, size, nil
+	return size, nil
 }
 
 // room waits until so many bytes are free, and then holds mu.
@@ -155,8 +158,15 @@ func (m *Memory) commit(e Entry) {
 		m.watches.note(e.Change)
 	}
 	m.tail.push(e)
-	close(m.more)
-	m.more = make(chan struct{})
+	m.wake()
+}
+
+// wake tells those who wait for more. The caller holds mu.
+func (m *Memory) wake() {
+	if m.more != nil {
+		close(m.more)
+		m.more = nil
+	}
 }
 
 // Abort implements [Journal].
@@ -189,7 +199,9 @@ func (m *Memory) AppendTo(ctx context.Context, destination string, changes []cdc
 }
 
 func (m *Memory) append(ctx context.Context, to string, changes []cdc.Change, w *Watch) (int, error) {
-	entries, size, err := measure(slices.Clone(changes), to)
+	s := m.scratch.Get().(*scratch)
+	defer s.release(&m.scratch)
+	size, err := s.measure(slices.Clone(changes))
 	if err != nil {
 		return 0, err
 	}
@@ -201,11 +213,13 @@ func (m *Memory) append(ctx context.Context, to string, changes []cdc.Change, w 
 		return 0, ErrWatchFull
 	}
 	n := 0
-	for _, e := range entries {
-		if !w.saw(e.Change) {
-			m.commit(e)
-			n++
+	for _, it := range s.items {
+		if w.saw(it.change) {
+			w.leave(it.change)
+			continue
 		}
+		m.commit(Entry{To: to, Change: it.change, Bytes: it.size})
+		n++
 	}
 	return n, nil
 }
@@ -308,7 +322,7 @@ func (m *Memory) Stats() Stats {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	s := Stats{Last: m.last, Durable: m.last, Open: len(m.open), Bytes: int64(m.opened + m.tail.bytes)}
-	if len(m.tail.entries) > 0 {
+	if len(m.tail.held()) > 0 {
 		s.First = m.tail.first()
 	}
 	return s
@@ -320,7 +334,7 @@ func (m *Memory) Close() error {
 	defer m.mu.Unlock()
 	if !m.closed {
 		m.closed = true
-		close(m.more)
+		m.wake()
 		close(m.roomy)
 	}
 	return nil
@@ -381,6 +395,9 @@ func (r *memoryReader) More() <-chan struct{} {
 	defer m.mu.Unlock()
 	if m.closed || r.closed || r.next <= m.last {
 		return m.ready
+	}
+	if m.more == nil {
+		m.more = make(chan struct{})
 	}
 	return m.more
 }

@@ -88,8 +88,8 @@ type item struct {
 	size   int // encoded, filled in when it is written
 }
 
-// appendItems writes the items into as many frames as they need. open begins a
-// frame's payload with what stands before its items.
+// appendItems writes the items into as many frames as they need, without their
+// checksums. open begins a frame's payload with what stands before its items.
 func appendItems(b []byte, k kind, items []item, open func(b []byte, first int) []byte) ([]byte, error) {
 	for i := 0; i < len(items); {
 		at := len(b)
@@ -100,7 +100,7 @@ func appendItems(b []byte, k kind, items []item, open func(b []byte, first int) 
 				return nil, err
 			}
 		}
-		b = seal(b, at, k)
+		b = delimit(b, at, k)
 	}
 	return b, nil
 }
@@ -132,12 +132,17 @@ func appendChange(b []byte, c *cdc.Change) ([]byte, error) {
 }
 
 func appendBegin(b []byte, t Ticket, items []item) ([]byte, error) {
-	return appendItems(b, kindBegin, items, func(b []byte, _ int) []byte {
+	at := len(b)
+	b, err := appendItems(b, kindBegin, items, func(b []byte, _ int) []byte {
 		return binary.LittleEndian.AppendUint64(b, uint64(t))
 	})
+	if err == nil {
+		sum(b[at:])
+	}
+	return b, err
 }
 
-// appendAppend leaves out the numbers; numberAppends fills them in.
+// appendAppend leaves out the numbers and the checksum; numberAppends fills them in.
 func appendAppend(b []byte, to string, items []item) ([]byte, error) {
 	return appendItems(b, kindAppend, items, func(b []byte, first int) []byte {
 		// The place among the items, until it is replaced by a Seq.
@@ -148,12 +153,12 @@ func appendAppend(b []byte, to string, items []item) ([]byte, error) {
 	})
 }
 
-// appendSchema leaves out the numbers; numberAppends fills them in.
+// appendSchema leaves out what appendAppend does.
 func appendSchema(b []byte, resource string, version int) []byte {
 	at := len(b)
 	b = append(reserve(b), make([]byte, 16)...)
 	b = binary.LittleEndian.AppendUint64(b, uint64(version))
-	return seal(append(b, resource...), at, kindSchema)
+	return delimit(append(b, resource...), at, kindSchema)
 }
 
 // numberAppends adds the Seq and Version of the first item to the numbers in the
@@ -198,6 +203,17 @@ func parseStart(b []byte) (start, error) {
 		return start{}, errPayload
 	}
 	return s, nil
+}
+
+// parseEnd gives what a commit or abort frame ends.
+func parseEnd(k kind, b []byte) (key, error) {
+	switch {
+	case k == kindCommit && len(b) >= 28:
+		return key{Ticket(binary.LittleEndian.Uint64(b)), binary.LittleEndian.Uint32(b[24:])}, nil
+	case k == kindAbort && len(b) == 12:
+		return key{Ticket(binary.LittleEndian.Uint64(b)), binary.LittleEndian.Uint32(b[8:])}, nil
+	}
+	return key{}, errPayload
 }
 
 // parseItems calls fn for every item of a begin or append frame.

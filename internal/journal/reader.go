@@ -29,6 +29,7 @@ type reader struct {
 type cold struct {
 	scan  *scan
 	state replay
+	marks marks       // those of the segment that are known
 	ready []committed // from the last frame, not given out yet
 }
 
@@ -128,7 +129,11 @@ func (r *reader) peek(seq uint64) (committed, error) {
 			}
 			c.ready = c.ready[1:]
 		}
+		known := len(c.marks)
 		more, err := c.advance(r.journal.endOf(c.scan.segment))
+		if len(c.marks) > known {
+			r.journal.remember(c.scan.segment, c.marks)
+		}
 		if err != nil {
 			return committed{}, explain(r.journal.fs, c.scan, c.state.seq, err)
 		}
@@ -164,11 +169,14 @@ func (c *cold) advance(end int64) (bool, error) {
 	}
 	if err != nil {
 		s.offset = at
+	} else {
+		c.marks = c.marks.note(s, &c.state)
 	}
 	return err == nil, err
 }
 
-// enter opens the segment that holds a change, at its beginning.
+// enter opens the segment that holds a change, at the last mark before it, or at its
+// beginning.
 func (r *reader) enter(seq uint64) error {
 	segment, err := r.journal.segmentOf(seq)
 	if err != nil {
@@ -178,8 +186,14 @@ func (r *reader) enter(seq uint64) error {
 	if err != nil {
 		return err
 	}
-	c := &cold{scan: s}
-	_, alive, err := c.state.begin(s)
+	s.apart = segment.size / marksPerSegment
+	c := &cold{scan: s, marks: r.journal.marksOf(segment.number)}
+	var alive bool
+	if m, ok := c.marks.before(seq); ok {
+		alive, err = c.state.resume(s, m)
+	} else {
+		_, alive, err = c.state.begin(s)
+	}
 	if err == nil && !alive {
 		err = errInvalid
 	}

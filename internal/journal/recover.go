@@ -22,7 +22,9 @@ type recovered struct {
 	open      []Announced
 	sizes     []int // encoded sizes of what is open
 	cursors   map[string]Cursor
+	marks     marks    // in the newest segment
 	torn      rest     // behind the end of the newest segment
+	proven    int64    // up to where the newest segment was flushed, as it says itself
 	leftovers []string // files that are no part of the journal
 	ended     bool     // closed cleanly
 	sealing   *sealing // of the newest segment
@@ -86,10 +88,13 @@ func (r *recovered) newest(fsys vault, number uint64) (previousEnd int64, err er
 		return 0, err
 	}
 	defer s.file.Close()
+	s.apart = s.end / marksPerSegment
 	st, alive, err := r.state.begin(s)
 	r.born = s.offset
 	for more := alive; more && err == nil; {
-		more, err = r.state.step(s)
+		if more, err = r.state.step(s); more {
+			r.marks = r.marks.note(s, &r.state)
+		}
 	}
 	if err != nil {
 		return 0, explain(fsys, s, r.state.seq, err)
@@ -107,10 +112,10 @@ func (r *recovered) newest(fsys vault, number uint64) (previousEnd int64, err er
 	}
 	if !alive {
 		r.leftovers = append(r.leftovers, segmentName(number))
-		r.state = replay{}
+		r.state, r.marks = replay{}, nil
 		return 0, nil
 	}
-	r.torn, r.sealing = found, st.sealing
+	r.torn, r.proven, r.sealing = found, s.durable, st.sealing
 	r.segments = []segment{{number: number, first: st.first, end: s.offset, size: s.end, version: st.version}}
 	return st.previousEnd, r.decodeOpen(fsys, s)
 }
@@ -119,12 +124,12 @@ func (r *recovered) newest(fsys vault, number uint64) (previousEnd int64, err er
 func (r *recovered) decodeOpen(fsys vault, s *scan) error {
 	keys := slices.SortedFunc(maps.Keys(r.state.pending), compareKeys)
 	for _, k := range keys {
-		change, err := codec.DecodeChange(r.state.pending[k], nil)
+		change, err := codec.DecodeChange(r.state.pending[k].change, nil)
 		if err != nil {
 			return explain(fsys, s, r.state.seq, err)
 		}
 		r.open = append(r.open, Announced{Ticket: k.ticket, Index: int(k.index), Change: change})
-		r.sizes = append(r.sizes, len(r.state.pending[k]))
+		r.sizes = append(r.sizes, len(r.state.pending[k].change))
 	}
 	r.state.pending = nil
 	return nil

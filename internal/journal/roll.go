@@ -46,7 +46,9 @@ func (d *Disk) roll(g *group) error {
 		err = next.file.Datasync()
 	}
 	if err != nil {
-		// Gone it takes no room, and is not taken for a segment that came to life.
+		// Gone it takes no room. But it may come back, or not go, and be taken for a segment
+		// that came to life: nothing must then stand behind the end that it names.
+		w.spoiled = true
 		return errors.Join(err, next.file.Close(), d.fs.Remove(segmentName(number)))
 	}
 	w.spoiled = false

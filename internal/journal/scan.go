@@ -12,9 +12,14 @@ import (
 	"github.com/s3db-go/replicator/internal/disk"
 )
 
-// windowSize is how much is read at once: sequential reads get no faster above it,
-// and 16 readers hold no more than 4 MiB.
-const windowSize = 256 << 10
+const (
+	// windowSize is how much is read at once: sequential reads get no faster above it,
+	// and 16 readers hold no more than 4 MiB.
+	windowSize = 256 << 10
+	// probeSize is how much is read where nothing was read before: it may be that only
+	// one frame is wanted there.
+	probeSize = 8 << 10
+)
 
 // scan reads a segment frame by frame. It belongs to one goroutine.
 type scan struct {
@@ -22,9 +27,13 @@ type scan struct {
 	segment uint64
 	offset  int64 // of the next frame
 	end     int64 // nothing is read from here on
+	durable int64 // up to where the frames that were read say that it was flushed
 
 	window []byte
 	at     int64 // the window's place in the file
+	apart  int64 // how far apart marks are set
+	tried  int64 // where one was last set, or could not be
+	ahead  int   // how much to read at once; it grows while the reading goes on in order
 
 	keys    Encryption
 	sealing *sealing // from the segment's start, nil if it is not encrypted
@@ -54,7 +63,26 @@ func (s *scan) next() (header, []byte, bool, error) {
 		payload = s.clear
 	}
 	s.offset += h.size()
+	s.durable = max(s.durable, h.durable)
 	return h, payload, true, nil
+}
+
+// begin reads what the segment says of itself, and is ready for what follows. False
+// means that it says nothing valid.
+func (s *scan) begin() (start, bool, error) {
+	h, payload, ok, err := s.next()
+	if err != nil || !ok {
+		return start{}, false, err
+	}
+	if h.kind != kindStart {
+		return start{}, false, errPayload
+	}
+	st, err := parseStart(payload)
+	if err != nil {
+		return start{}, false, err
+	}
+	s.sealing = st.sealing
+	return st, true, st.sealing.open(s.keys)
 }
 
 // view gives n bytes at an offset, or nil if they reach over the end.
@@ -65,7 +93,11 @@ func (s *scan) view(offset int64, n int) ([]byte, error) {
 	if from := offset - s.at; from >= 0 && from+int64(n) <= int64(len(s.window)) {
 		return s.window[from : from+int64(n)], nil
 	}
-	size := int(min(max(int64(n), windowSize), s.end-offset))
+	if offset < s.at || offset > s.at+int64(len(s.window)) {
+		s.ahead = 0
+	}
+	s.ahead = min(max(4*s.ahead, probeSize), windowSize)
+	size := int(min(int64(max(n, s.ahead)), s.end-offset))
 	// What one large frame needed is not kept for the small ones after it.
 	if cap(s.window) < size || cap(s.window) > 4*windowSize {
 		s.window = make([]byte, size)
@@ -119,10 +151,16 @@ func (s *scan) examine() (rest, error) {
 
 // replay is the state that the frames of a segment add up to.
 type replay struct {
-	pending map[key][]byte // announced and not ended, encoded
+	pending map[key]pending // announced and not ended
 	seq     uint64
 	version uint64
 	ticket  Ticket // the highest that was met; those that are open are among them
+}
+
+// pending is a change that is announced.
+type pending struct {
+	change []byte // encoded
+	at     int64  // where the frame stands that announces it
 }
 
 // committed is a change that a frame committed. Its bytes are valid as long as the
@@ -139,22 +177,11 @@ type committed struct {
 // segment never came to life: its start or the announcements that go with it are
 // not there as a whole. The scan then stands at the first frame that is missing.
 func (r *replay) begin(s *scan) (start, bool, error) {
-	h, payload, ok, err := s.next()
-	if err != nil || !ok {
+	st, alive, err := s.begin()
+	if err != nil || !alive {
 		return start{}, false, err
 	}
-	if h.kind != kindStart {
-		return start{}, false, errPayload
-	}
-	st, err := parseStart(payload)
-	if err != nil {
-		return start{}, false, err
-	}
-	if err := st.sealing.open(s.keys); err != nil {
-		return start{}, false, err
-	}
-	s.sealing = st.sealing
-	*r = replay{pending: map[key][]byte{}, seq: st.first - 1, version: st.version}
+	*r = replay{pending: map[key]pending{}, seq: st.first - 1, version: st.version}
 	for range st.carried {
 		if ok, err := r.step(s); err != nil || !ok {
 			return start{}, false, err
@@ -189,18 +216,19 @@ func (r *replay) apply(h header, b []byte, out []committed) ([]committed, error)
 		ticket := Ticket(binary.LittleEndian.Uint64(b))
 		r.ticket = max(r.ticket, ticket)
 		return out, parseItems(b[8:], func(index uint32, change []byte) {
-			r.pending[key{ticket, index}] = slices.Clone(change)
+			r.pending[key{ticket, index}] = pending{slices.Clone(change), h.at}
 		})
 	case kindCommit:
-		if len(b) < 28 {
-			return out, errPayload
+		k, err := parseEnd(h.kind, b)
+		if err != nil {
+			return out, err
 		}
-		k := key{Ticket(binary.LittleEndian.Uint64(b)), binary.LittleEndian.Uint32(b[24:])}
-		change, ok := r.pending[k]
+		announced, ok := r.pending[k]
 		if !ok {
 			return out, errors.New("a change is committed that was not announced")
 		}
 		delete(r.pending, k)
+		change := announced.change
 		if len(b) > 28 {
 			change = b[28:]
 		}
@@ -208,10 +236,10 @@ func (r *replay) apply(h header, b []byte, out []committed) ([]committed, error)
 			seq: binary.LittleEndian.Uint64(b[8:]), version: binary.LittleEndian.Uint64(b[16:]), change: change,
 		})
 	case kindAbort:
-		if len(b) != 12 {
-			return out, errPayload
+		k, err := parseEnd(h.kind, b)
+		if err != nil {
+			return out, err
 		}
-		k := key{Ticket(binary.LittleEndian.Uint64(b)), binary.LittleEndian.Uint32(b[8:])}
 		if _, ok := r.pending[k]; !ok {
 			return out, errors.New("a change is aborted that was not announced")
 		}

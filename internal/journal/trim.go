@@ -74,6 +74,9 @@ func (d *Disk) trimTo(r Retain) bool {
 	n := r.expendable(d.segments, settledSegments(d.segments, low), d.opts.Now())
 	dropped := slices.Clone(d.segments[:n])
 	d.segments = slices.Delete(d.segments, 0, n)
+	for _, s := range dropped {
+		delete(d.marks, s.number)
+	}
 	d.mu.Unlock()
 	if n == 0 {
 		return false

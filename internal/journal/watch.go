@@ -2,6 +2,8 @@ package journal
 
 import (
 	"errors"
+	"maps"
+	"slices"
 	"sync"
 
 	"github.com/s3db-go/replicator/cdc"
@@ -23,6 +25,22 @@ type Watch struct {
 	all     watches
 	changed map[cdc.Key]struct{}
 	full    bool
+	left    map[cdc.Key]struct{} // see Left
+}
+
+// Left gives the records that AppendTo left out for this watch, in no order.
+func (w *Watch) Left() []cdc.Key {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return slices.Collect(maps.Keys(w.left))
+}
+
+// leave notes that a change is left out. The caller holds the journal's mutex.
+func (w *Watch) leave(c *cdc.Change) {
+	if w.left == nil {
+		w.left = map[cdc.Key]struct{}{}
+	}
+	w.left[c.RecordKey()] = struct{}{}
 }
 
 // Close ends the watch and gives back its memory. Idempotent.
@@ -58,7 +76,9 @@ func (w *Watch) unchanged(changes []cdc.Change) ([]cdc.Change, error) {
 	}
 	kept := make([]cdc.Change, 0, len(changes))
 	for i := range changes {
-		if !w.saw(&changes[i]) {
+		if w.saw(&changes[i]) {
+			w.leave(&changes[i])
+		} else {
 			kept = append(kept, changes[i])
 		}
 	}

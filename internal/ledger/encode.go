@@ -66,8 +66,19 @@ func appendBody(b []byte, r *Row) ([]byte, error) {
 	b = appendName(b, r.Error)
 	b = binary.AppendVarint(b, int64(r.Attempts))
 	b = binary.AppendVarint(b, int64(r.RetryCount))
+	b = binary.AppendVarint(b, int64(flags(r)))
 	b = binary.AppendVarint(b, int64(r.Duration))
 	return codec.AppendChange(b, &r.Change)
+}
+
+// willRetry is the one flag of a row.
+const willRetry = 1
+
+func flags(r *Row) int {
+	if r.WillRetry {
+		return willRetry
+	}
+	return 0
 }
 
 // decodeRow reads a row of a group. The result shares no memory with value.
@@ -89,6 +100,7 @@ func decodeRow(g *group, key, value []byte, in *codec.Interner) (Row, error) {
 		Error:       d.name(),
 		Attempts:    int(d.varint()),
 		RetryCount:  int(d.varint()),
+		WillRetry:   d.varint()&willRetry != 0,
 		Duration:    time.Duration(d.varint()),
 	}
 	if d.failed {

@@ -37,6 +37,20 @@ func (g *group) key() []byte {
 
 // groupsFor gives the groups that the query selects.
 func groupsFor(tx *bolt.Tx, q *Query) ([]group, error) {
+	return groupsWith(tx, func(g *group) bool { return g.selected(q) })
+}
+
+// groupsByNumber gives all groups.
+func groupsByNumber(tx *bolt.Tx) (map[uint32]group, error) {
+	all, err := groupsWith(tx, func(*group) bool { return true })
+	by := make(map[uint32]group, len(all))
+	for _, g := range all {
+		by[g.number] = g
+	}
+	return by, err
+}
+
+func groupsWith(tx *bolt.Tx, wanted func(*group) bool) ([]group, error) {
 	var found []group
 	err := tx.Bucket(groupsBucket).ForEach(func(k, v []byte) error {
 		d := decoder{rest: k}
@@ -45,7 +59,7 @@ func groupsFor(tx *bolt.Tx, q *Query) ([]group, error) {
 			return damage("a group can't be read")
 		}
 		g.number = binary.BigEndian.Uint32(v)
-		if g.selected(q) {
+		if wanted(&g) {
 			found = append(found, g)
 		}
 		return nil

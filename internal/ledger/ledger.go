@@ -17,18 +17,20 @@
 //
 // # Layout
 //
-// Four buckets. Numbers are big-endian, so that bbolt's order of bytes is theirs;
+// Five buckets. Numbers are big-endian, so that bbolt's order of bytes is theirs;
 // a name is a uvarint length and its bytes.
 //
-//	meta    "format" → "1"
-//	groups  status, destination, target, resource (names)  → group (4 bytes)
-//	rows    change id (16), destination, target (names)    → group (4), time (8), created at (8), the rest of the row
-//	index   group (4), time (8), change id (16)            → record id
+//	meta      "format" → "2"
+//	groups    status, destination, target, resource (names)  → group (4 bytes)
+//	rows      change id (16), destination, target (names)    → group (4), time (8), created at (8), the rest of the row
+//	index     group (4), time (8), change id (16)            → record id
+//	failures  destination, target, resource, record id (names), version (8), change id (16)  → nothing
 //
 // A group is a set of rows that no filter but time and record id can tell apart.
 // There are as many as routes times statuses, so a query looks at all groups,
 // takes those that it selects, and merges their stretches of the index, newest
-// first. Change ids grow with time, so both large buckets grow at their ends.
+// first. Change ids grow with time, so both large buckets grow at their ends. Failures
+// holds the rows that are failed or held, those of a record together and in order.
 package ledger
 
 import (
@@ -56,7 +58,7 @@ type Ledger struct {
 }
 
 const (
-	format = "1"
+	format = "2"
 	// lockTimeout bounds the wait for another process that has the file open. It is
 	// long enough for one that is just closing it.
 	lockTimeout = time.Second
@@ -67,6 +69,7 @@ var (
 	groupsBucket = []byte("groups")
 	rowsBucket   = []byte("rows")
 	indexBucket  = []byte("index")
+	failBucket   = []byte("failures")
 	formatKey    = []byte("format")
 )
 
@@ -136,7 +139,7 @@ var errInUse = errors.New("in use by another process")
 
 // prepare makes an empty database a log, and refuses any other that is not one.
 func prepare(db *bolt.DB, path string, created bool) error {
-	buckets := [][]byte{metaBucket, groupsBucket, rowsBucket, indexBucket}
+	buckets := [][]byte{metaBucket, groupsBucket, rowsBucket, indexBucket, failBucket}
 	var empty bool
 	err := db.View(func(tx *bolt.Tx) error {
 		first, _ := tx.Cursor().First()

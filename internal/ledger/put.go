@@ -5,6 +5,8 @@ import (
 	"fmt"
 
 	bolt "go.etcd.io/bbolt"
+
+	"github.com/s3db-go/replicator/cdc"
 )
 
 // fillPercent is how full bbolt leaves the pages that it splits. Keys come nearly
@@ -22,37 +24,65 @@ func (l *Ledger) Put(rows ...Row) error {
 	// Encoded before the transaction, of which there is only one at a time.
 	bodies := make([][]byte, len(rows))
 	for i := range rows {
-		r := &rows[i]
-		if r.Destination == "" || r.Status == "" || r.Change.ChangeID.IsZero() {
-			return errors.New("ledger: put: a row lacks its destination, status or change id")
-		}
 		var err error
-		if bodies[i], err = appendBody(make([]byte, headLen), r); err != nil {
+		if bodies[i], err = encode(&rows[i]); err != nil {
 			return fmt.Errorf("ledger: put: %w", err)
 		}
 	}
-	return l.guard("put", func() error {
-		return l.db.Update(func(tx *bolt.Tx) error {
-			w := writer{groups: tx.Bucket(groupsBucket), rows: tx.Bucket(rowsBucket), index: tx.Bucket(indexBucket)}
-			w.rows.FillPercent, w.index.FillPercent = fillPercent, fillPercent
-			for i := range rows {
-				if err := w.put(&rows[i], bodies[i]); err != nil {
-					return err
-				}
+	return l.update("put", func(w *writer) error {
+		for i := range rows {
+			if err := w.put(&rows[i], bodies[i]); err != nil {
+				return err
 			}
-			return nil
+		}
+		return nil
+	})
+}
+
+// encode gives a row's value but for its head, for which it leaves room.
+func encode(r *Row) ([]byte, error) {
+	if r.Destination == "" || r.Status == "" || r.Change.ChangeID.IsZero() {
+		return nil, errors.New("a row lacks its destination, status or change id")
+	}
+	return appendBody(make([]byte, headLen), r)
+}
+
+// update runs what writes in one transaction.
+func (l *Ledger) update(what string, write func(*writer) error) error {
+	return l.guard(what, func() error {
+		return l.db.Update(func(tx *bolt.Tx) error {
+			w := &writer{tx: tx, groups: tx.Bucket(groupsBucket), rows: tx.Bucket(rowsBucket), index: tx.Bucket(indexBucket), failures: tx.Bucket(failBucket)}
+			w.rows.FillPercent, w.index.FillPercent = fillPercent, fillPercent
+			return write(w)
 		})
 	})
 }
 
 // writer holds the buckets of one transaction.
-type writer struct{ groups, rows, index *bolt.Bucket }
+type writer struct {
+	tx                            *bolt.Tx
+	groups, rows, index, failures *bolt.Bucket
 
-// put writes a row, whose value lacks only its head, and its place in the index.
+	byNumber map[uint32]group // nil until it is asked for
+}
+
+// known gives the groups of the rows that stand in the file.
+func (w *writer) known() (_ map[uint32]group, err error) {
+	if w.byNumber == nil {
+		w.byNumber, err = groupsByNumber(w.tx)
+	}
+	return w.byNumber, err
+}
+
+// put writes a row, whose value lacks only its head, and its places in index and
+// failures.
 func (w *writer) put(r *Row, value []byte) error {
 	g := groupOf(r)
 	if err := g.findNumber(w.groups); err != nil {
 		return err
+	}
+	if w.byNumber != nil {
+		w.byNumber[g.number] = g
 	}
 	h := head{group: g.number, time: stamp(r.Time), created: stamp(r.CreatedAt)}
 	if r.CreatedAt.IsZero() {
@@ -65,7 +95,7 @@ func (w *writer) put(r *Row, value []byte) error {
 			return err
 		}
 		h.created = was.created
-		if err := w.index.Delete(indexKey(was.group, was.time, r.Change.ChangeID)); err != nil {
+		if err := w.forget(key, old, was); err != nil {
 			return err
 		}
 	}
@@ -73,5 +103,27 @@ func (w *writer) put(r *Row, value []byte) error {
 	if err := w.rows.Put(key, value); err != nil {
 		return err
 	}
+	if f := failureKey(r); r.Status.failure() && len(f) <= bolt.MaxKeySize {
+		if err := w.failures.Put(f, nil); err != nil {
+			return err
+		}
+	}
 	return w.index.Put(indexKey(h.group, h.time, r.Change.ChangeID), []byte(r.Change.RecordID))
+}
+
+// forget takes a row that is being replaced out of index and failures.
+func (w *writer) forget(key, value []byte, was head) error {
+	change := cdc.ID(key)
+	if err := w.index.Delete(indexKey(was.group, was.time, change)); err != nil {
+		return err
+	}
+	groups, err := w.known()
+	if g, known := groups[was.group]; err != nil || known && !g.status.failure() {
+		return err
+	}
+	old, err := readRow(groups, key, value, nil)
+	if err != nil {
+		return err
+	}
+	return w.failures.Delete(failureKey(&old))
 }

@@ -11,14 +11,21 @@ import (
 // Status is how a delivery stands.
 type Status string
 
-// The statuses of a row. The next ones (superseded, discarded) come with what makes
-// them.
+// The statuses of a row. Failed and Held are its failures: what the destination lacks.
 const (
 	Failed     Status = "failed"
 	Replicated Status = "replicated"
 	// Held: not tried, since an earlier change of the record stands here as failed.
 	Held Status = "held"
+	// Superseded: failed or held, and the target has a later state of the record.
+	Superseded Status = "superseded"
+	// Discarded: failed or held, and not wanted any more, by whoever runs the whole or by
+	// the route.
+	Discarded Status = "discarded"
 )
+
+// failure reports whether the destination lacks what the row is about.
+func (s Status) failure() bool { return s == Failed || s == Held }
 
 // Row is the outcome of one delivery. Destination, Target and Change.ChangeID are
 // its identity: putting it again replaces it. Times are kept in microseconds, UTC.
@@ -41,6 +48,8 @@ type Row struct {
 	// put back on the road.
 	Attempts   int
 	RetryCount int
+	// WillRetry: it is on the road again.
+	WillRetry bool
 	// Duration is the last call of the driver.
 	Duration time.Duration
 	// Change is the raw change as it was journaled: with it a failed delivery can be
@@ -60,8 +69,19 @@ type Query struct {
 	Limit       int       // the newest so many; 0 is no limit
 }
 
+// RowID gives the ID of a row.
+func RowID(destination, target string, change cdc.ID) string {
+	return rowID(rowKey(destination, target, change))
+}
+
 // rowID gives a row's ID for its key in the bucket of rows.
 func rowID(key []byte) string {
 	sum := sha256.Sum256(key)
 	return hex.EncodeToString(sum[:16])
+}
+
+// Selects reports whether the query wants the row, but for its Limit.
+func (q *Query) Selects(r *Row) bool {
+	g := groupOf(r)
+	return g.selected(q) && (q.RecordID == "" || q.RecordID == r.Change.RecordID) && q.admits(r)
 }

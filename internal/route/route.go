@@ -28,6 +28,7 @@ import (
 	"strings"
 
 	"github.com/s3db-go/replicator/cdc"
+	"github.com/s3db-go/replicator/internal/panics"
 )
 
 // Options are what a destination brings to its rules.
@@ -129,8 +130,8 @@ func (r *Router) Wants(resource string, op cdc.Op) bool {
 // Route appends to dst one verdict for every rule that wants the change by its
 // resource and operation, in the order of the rules, and returns the result. The
 // change is not modified; a delivery shares the parts of it that pass unchanged. An
-// error means that the schema, which tells the secret fields, can't be asked now:
-// nothing is decided then.
+// error means that the schema, which tells the secret fields, or the limits of a target
+// can't be asked now: nothing is decided then.
 func (r *Router) Route(dst []Verdict, c *cdc.Change) ([]Verdict, error) {
 	s := r.selection(c.Resource)
 	if s.ops&c.Op == 0 {
@@ -159,7 +160,11 @@ func (r *Router) Route(dst []Verdict, c *cdc.Change) ([]Verdict, error) {
 			}
 		}
 		if v.Skip == "" && v.Err == nil {
-			v.Skip, v.Err = r.shape(v, rule, of, secrets)
+			limits, err := r.limits(v.Target)
+			if err != nil {
+				return dst, err
+			}
+			v.Skip, v.Err = r.shape(v, rule, of, limits, secrets)
 		}
 		if v.Err != nil {
 			v.Err = cdc.Permanent(&cdc.DeliveryError{
@@ -206,9 +211,18 @@ func (r *Router) leaving(rule *Rule, c *cdc.Change) (*cdc.Change, error) {
 	return &gone, nil
 }
 
+// limits asks the driver, whose code may panic.
+func (r *Router) limits(target string) (l cdc.Limits, err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = panics.Error("the driver's Limits", v)
+		}
+	}()
+	return r.options.Limits(target), nil
+}
+
 // shape fills in the delivery and its lanes.
-func (r *Router) shape(v *Verdict, rule *Rule, c *cdc.Change, secrets []cdc.Field) (skip string, err error) {
-	limits := r.options.Limits(v.Target)
+func (r *Router) shape(v *Verdict, rule *Rule, c *cdc.Change, limits cdc.Limits, secrets []cdc.Field) (skip string, err error) {
 	pass := rule.pass(limits)
 	data, before := pass.record(c.Data, secrets, ""), pass.record(c.Before, secrets, "")
 
@@ -236,8 +250,11 @@ func (r *Router) shape(v *Verdict, rule *Rule, c *cdc.Change, secrets []cdc.Fiel
 	if err != nil {
 		return "", err
 	}
+	if limits.Rows == cdc.RowsMerged && c.Op == cdc.Updated {
+		record = withRemoved(record, was, key)
+	}
 	v.Lane = lane(key)
-	v.Delivery = cdc.Delivery{Change: *c, Target: v.Target, Key: key, Record: record, Before: was}
+	v.Delivery = cdc.Delivery{Change: *c, Target: v.Target, Key: key, OrderKey: v.Lane, Record: record, Before: was}
 	d := &v.Delivery
 	d.Data, d.Change.Before = nil, nil
 	if c.Op == cdc.Deleted {
@@ -250,7 +267,7 @@ func (r *Router) shape(v *Verdict, rule *Rule, c *cdc.Change, secrets []cdc.Fiel
 	}
 	if rule.OrderBy != nil {
 		v.Grouped = true
-		v.Lane, v.OldLane, err = rule.order(c)
+		v.Lane, v.OldLane, d.OrderKey, err = rule.order(c)
 	}
 	return "", err
 }
@@ -265,7 +282,10 @@ func (r *Router) shape(v *Verdict, rule *Rule, c *cdc.Change, secrets []cdc.Fiel
 // Version is that of the resource's schema.
 func (r *Router) Shape(resource string, rule, version int) (cdc.Schema, bool, error) {
 	by := &r.rules[rule]
-	limits := r.options.Limits(by.target(resource))
+	limits, err := r.limits(by.target(resource))
+	if err != nil {
+		return cdc.Schema{}, false, err
+	}
 	source, known, err := r.options.Schema(resource, version)
 	if err != nil {
 		return cdc.Schema{}, false, err
@@ -287,4 +307,20 @@ func (r *Router) Shape(resource string, rule, version int) (cdc.Schema, bool, er
 		out.Key = []string{idColumn}
 	}
 	return out, true, nil
+}
+
+// Way is where a rule takes a resource.
+type Way struct {
+	Rule   int
+	Target string
+}
+
+// Ways gives the rules for a resource, in their order, with their targets.
+func (r *Router) Ways(resource string) []Way {
+	s := r.selection(resource)
+	ways := make([]Way, len(s.rules))
+	for i, rule := range s.rules {
+		ways[i] = Way{rule, r.rules[rule].target(resource)}
+	}
+	return ways
 }

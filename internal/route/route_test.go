@@ -155,7 +155,7 @@ func TestIdentitySharesData(t *testing.T) {
 	c := updated(before, data)
 	c.Version = 7
 	v := delivered(t, route.Rule{}, route.Options{}, c)
-	want := cdc.Delivery{Change: *c, Target: "users", Key: cdc.Record{"id": "u1"}, Record: data, Before: before}
+	want := cdc.Delivery{Change: *c, Target: "users", Key: cdc.Record{"id": "u1"}, OrderKey: "u1", Record: data, Before: before}
 	want.Data, want.Change.Before = nil, nil
 	if diff := cmp.Diff(want, v.Delivery); diff != "" {
 		t.Error(diff)

@@ -48,25 +48,25 @@ func transform(fn func(cdc.Change) (cdc.Record, error), c *cdc.Change, data, bef
 	return out, nil
 }
 
-// order gives the lanes that OrderBy, which is not nil, puts a change in. The marks keep
-// them apart from those of keys.
-func (r *Rule) order(c *cdc.Change) (lane, old string, err error) {
+// order gives the lanes that OrderBy, which is not nil, puts a change in, and the key
+// that it gave. The marks keep them apart from those of keys.
+func (r *Rule) order(c *cdc.Change) (lane, old, key string, err error) {
 	defer func() {
 		if v := recover(); v != nil {
-			lane, old, err = "", "", panics.Error("the route's OrderBy", v)
+			lane, old, key, err = "", "", "", panics.Error("the route's OrderBy", v)
 		}
 	}()
 	const group, alone = "\x00group ", "\x00alone "
-	key := r.OrderBy(private(c, c.Data, c.Before))
+	key = r.OrderBy(private(c, c.Data, c.Before))
 	if key == "" {
-		return alone + c.ChangeID.String(), "", nil
+		return alone + c.ChangeID.String(), "", "", nil
 	}
 	if c.Op == cdc.Updated && c.Before != nil {
 		if was := r.OrderBy(private(c, c.Before, nil)); was != "" && was != key {
 			old = group + was
 		}
 	}
-	return group + key, old, nil
+	return group + key, old, key, nil
 }
 
 // discreet gives err without the values that the standard library quotes when it can't

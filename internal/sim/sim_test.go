@@ -12,6 +12,8 @@ import (
 var (
 	seeds = flag.Uint64("seeds", 200, "how many worlds to run")
 	seed  = flag.Uint64("seed", 0, "the one world to run, with its trace")
+	trace = flag.Bool("events", false, "tell every event of the whole worlds as it happens")
+	shown = flag.Int("shown", 60, "how many of the last events of a world that fails to show")
 )
 
 func TestWorlds(t *testing.T) {
@@ -29,12 +31,11 @@ func TestWorlds(t *testing.T) {
 
 // report runs a world once more and shows its end.
 func report(t *testing.T, seed uint64) {
-	var trace bytes.Buffer
-	err := sim.Run(seed, &trace)
+	var events bytes.Buffer
+	err := sim.Run(seed, &events)
 	if err == nil {
 		return
 	}
-	lines := strings.Split(strings.TrimSpace(trace.String()), "\n")
-	const shown = 60
-	t.Fatalf("%v\nthe last events (repeat with -seed %d):\n%s", err, seed, strings.Join(lines[max(0, len(lines)-shown):], "\n"))
+	lines := strings.Split(strings.TrimSpace(events.String()), "\n")
+	t.Fatalf("%v\nthe last events (repeat with -seed %d):\n%s", err, seed, strings.Join(lines[max(0, len(lines)-*shown):], "\n"))
 }

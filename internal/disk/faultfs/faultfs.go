@@ -10,13 +10,11 @@
 package faultfs
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"maps"
-	"math/rand/v2"
 	"os"
 	"path"
 	"slices"
@@ -45,6 +43,7 @@ type FS struct {
 	ops      int
 	failFrom int
 	failTo   int
+	flush    int // which flush from now on fails, counted from 1; 0 for none
 	crashAt  int
 	crashed  bool
 	locked   map[string]bool
@@ -84,6 +83,13 @@ func (f *FS) Fail(first, last int) {
 	f.failFrom, f.failTo = f.ops+first, f.ops+last
 }
 
+// FailFlush makes the n-th flush of a file from now on fail, counted from 1.
+func (f *FS) FailFlush(n int) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.flush = n
+}
+
 // CrashAt cuts the power at the n-th operation from now, counted from 1: it and all
 // that follow give ErrCrashed.
 func (f *FS) CrashAt(n int) {
@@ -99,6 +105,13 @@ func (f *FS) Bound(capacity int) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.capacity = capacity
+}
+
+// Fill bounds the file system to what is in it and so many bytes more.
+func (f *FS) Fill(room int) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.capacity = max(f.used()+room, 1)
 }
 
 // Free is what is left of the bound.
@@ -140,74 +153,6 @@ func (f *FS) Crashed() bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.crashed
-}
-
-// Crash cuts the power now, if it is not cut, and gives the file system that the
-// next start finds. Seed 0 keeps only what was flushed; any other seed also keeps
-// some of the rest.
-func (f *FS) Crash(seed uint64) *FS {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.crashed = true
-	random := rand.New(rand.NewPCG(seed, seed))
-	names := maps.Clone(f.durable)
-	if seed != 0 {
-		for _, c := range f.unsynced[:random.IntN(len(f.unsynced)+1)] {
-			c.apply(names)
-		}
-	}
-	next := &FS{names: map[string]*node{}, locked: map[string]bool{}, capacity: f.capacity}
-	seen := map[*node]*node{}
-	for _, name := range slices.Sorted(maps.Keys(names)) {
-		n := names[name]
-		// Sorted, so a directory comes before what is in it: below one that was not
-		// flushed into its parent nothing is found.
-		if name != "." && next.names[path.Dir(name)] == nil {
-			continue
-		}
-		if seen[n] == nil {
-			data := n.survivor(random, seed == 0)
-			seen[n] = &node{dir: n.dir, data: data, disk: bytes.Clone(data)}
-		}
-		next.names[name] = seen[n]
-	}
-	next.durable = maps.Clone(next.names)
-	return next
-}
-
-// survivor is a file's content after a loss of power.
-func (n *node) survivor(random *rand.Rand, strict bool) []byte {
-	out := bytes.Clone(n.disk)
-	if strict {
-		return out
-	}
-	if len(n.data) != len(out) && random.IntN(2) == 0 {
-		out = resize(out, len(n.data))
-	}
-	for at := 0; at < min(len(out), len(n.data)); at += pageSize {
-		page := n.data[at:min(at+pageSize, len(n.data), len(out))]
-		if !bytes.Equal(page, out[at:at+len(page)]) && random.IntN(2) == 0 {
-			copy(out[at:], page)
-		}
-	}
-	return out
-}
-
-func resize(b []byte, size int) []byte {
-	if size <= len(b) {
-		return b[:size:size]
-	}
-	return append(b, make([]byte, size-len(b))...)
-}
-
-func (c change) apply(names map[string]*node) {
-	for i, name := range c.names {
-		if c.nodes[i] == nil {
-			delete(names, name)
-		} else {
-			names[name] = c.nodes[i]
-		}
-	}
 }
 
 // step counts an operation and tells its fate. The caller holds mu.

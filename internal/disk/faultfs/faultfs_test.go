@@ -82,6 +82,38 @@ func TestSyncKeepsAll(t *testing.T) {
 	}
 }
 
+// A process that is killed leaves what it wrote to the system, which may still lose it.
+func TestKillKeepsWhatWasWritten(t *testing.T) {
+	fsys, f := written(t)
+	if err := fsys.Rename("x", "y"); err != nil {
+		t.Fatal(err)
+	}
+	next := fsys.Kill()
+	if _, err := f.WriteAt([]byte("3"), 0); !errors.Is(err, faultfs.ErrCrashed) {
+		t.Fatal("an operation after the kill:", err)
+	}
+	if err := next.Rename("y", "x"); err != nil {
+		t.Fatal("the file is not where it was moved to:", err)
+	}
+	if got := pages(t, next); got != "222" {
+		t.Fatal(got)
+	}
+	if got := pages(t, next.Crash(0)); got != "111" {
+		t.Fatal("what was never flushed survives a loss of power:", got)
+	}
+	again := next.Kill()
+	g, err := again.OpenFile("x", os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := g.Datasync(); err != nil {
+		t.Fatal(err)
+	}
+	if got := pages(t, again.Crash(0)); got != "222" {
+		t.Fatal("a flush by the next process:", got)
+	}
+}
+
 // A flush that failed is not made good by one that succeeds.
 func TestFailedSyncIsForGood(t *testing.T) {
 	fsys, f := written(t)
@@ -93,6 +125,27 @@ func TestFailedSyncIsForGood(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got := pages(t, fsys.Crash(0)); got != "111" {
+		t.Fatal(got)
+	}
+}
+
+// Of the flushes the one that was named fails, whatever stands between.
+func TestOneFlushFails(t *testing.T) {
+	fsys, f := written(t)
+	fsys.FailFlush(2)
+	if err := f.Datasync(); err != nil {
+		t.Fatal("the first:", err)
+	}
+	if _, err := f.WriteAt(bytes.Repeat([]byte{'3'}, page), 0); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.Sync(); !errors.Is(err, faultfs.ErrInjected) {
+		t.Fatal("the second:", err)
+	}
+	if err := f.Sync(); err != nil {
+		t.Fatal("the third:", err)
+	}
+	if got := pages(t, fsys.Crash(0)); got != "222" {
 		t.Fatal(got)
 	}
 }

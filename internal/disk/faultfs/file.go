@@ -79,6 +79,11 @@ func (f *file) flush(op string) error {
 	f.fs.mu.Lock()
 	defer f.fs.mu.Unlock()
 	err := f.fs.step(op, f.name)
+	if err == nil && f.fs.flush > 0 {
+		if f.fs.flush--; f.fs.flush == 0 {
+			err = &fs.PathError{Op: op, Path: f.name, Err: ErrInjected}
+		}
+	}
 	if err == nil {
 		f.node.flush()
 	}

@@ -38,7 +38,7 @@ func Run(t *testing.T, harness func(t *testing.T) Harness) {
 		{"a schema stands in order with the changes", testSchema},
 		{"what was changed since the watch is not appended", testWatch},
 		{"a watch that remembers too much says so", testWatchFull},
-		{"the caller's slice is not kept", testCopied},
+		{"the slice of an Append is not kept", testCopied},
 		{"large changes", testLarge},
 		{"a change that is too large is refused", testTooLarge},
 		{"what can't be encoded is refused", testUnencodable},

@@ -126,6 +126,13 @@ func testWatch(t *testing.T, s *suite) {
 	if n := s.appendTo("backup", w, chunk...); n != len(want) {
 		t.Fatal(n, "were appended")
 	}
+	var left []string
+	for _, key := range w.Left() {
+		left = append(left, key.RecordID)
+	}
+	if slices.Sort(left); !slices.Equal(left, []string{"appended", "ended", "live"}) {
+		t.Fatal(left, "were left out")
+	}
 	s.Commit(open, 0, nil) // comes later, as it should
 	var got []string
 	for _, e := range s.entries("backup", first, len(want)+1) {

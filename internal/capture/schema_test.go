@@ -1,0 +1,189 @@
+package capture_test
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/s3db-go/replicator/cdc"
+	"github.com/s3db-go/replicator/internal/capture"
+	"github.com/s3db-go/replicator/internal/disk/faultfs"
+	"github.com/s3db-go/replicator/internal/journal"
+)
+
+// versioned is a model store with versions of schemas, which outlive a crash.
+type versioned struct {
+	*model
+	mu       sync.Mutex // guards versions
+	versions map[string]int
+}
+
+func newVersioned() *versioned { return &versioned{model: newModel(0), versions: map[string]int{}} }
+
+func (d *versioned) Describe(_ context.Context, resource string) (cdc.Schema, bool, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return cdc.Schema{Resource: resource, Version: d.versions[resource]}, d.versions[resource] > 0, nil
+}
+
+func (d *versioned) define(resource string, version int) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.versions[resource] = version
+}
+
+// life opens a journal and a recorder, for which a route wants only r.
+func (d *versioned) life(t *testing.T, fsys *faultfs.FS) *process {
+	t.Helper()
+	j, err := journal.Open(fsys, journal.Options{Now: time.Now, SegmentBytes: 4 << 10, Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		if !fsys.Crashed() {
+			t.Fatal(err)
+		}
+		return nil
+	}
+	p := &process{fsys, j, capture.New(capture.Options{
+		Journal: j, Source: d, FS: fsys, Resources: func() []string { return []string{"r", "unwanted"} },
+		Wants: func(resource string, _ cdc.Op) bool { return resource == "r" }, Now: time.Now, Logger: slog.New(slog.DiscardHandler),
+	})}
+	if err := p.recorder.Recover(t.Context()); err != nil && !fsys.Crashed() {
+		t.Fatal(err)
+	}
+	return p
+}
+
+// insert announces and commits a change that follows a version.
+func (p *process) insert(t *testing.T, resource, id string, version int) {
+	t.Helper()
+	pending, err := p.recorder.Begin(t.Context(), cdc.Change{
+		Op: cdc.Inserted, Resource: resource, RecordID: id, Data: cdc.Record{"v": int64(1)}, SchemaVersion: version,
+	})
+	if err != nil {
+		if !p.fsys.Crashed() {
+			t.Fatal(err)
+		}
+		return
+	}
+	pending[0].Commit()
+}
+
+// story gives what the journal holds in order: "r2" is a note of version 2, a change is
+// its record's id.
+func (p *process) story(t *testing.T) (out []string) {
+	t.Helper()
+	reader, err := p.journal.Read(0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer reader.Close()
+	for seq := uint64(0); seq < p.journal.Last(); {
+		<-reader.More()
+		entries, err := reader.Next(1 << 20)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, e := range entries {
+			if seq = e.Change.Seq; e.Kind == journal.Schema {
+				out = append(out, e.Change.Resource+string(rune('0'+e.Change.SchemaVersion)))
+			} else {
+				out = append(out, e.Change.RecordID)
+			}
+		}
+	}
+	return out
+}
+
+// TestSchemaIsNotedInOrder: a version that is told, or comes with a change, or came while
+// nobody captured, stands in the journal once, before the first change that follows it.
+// What a first start finds needs no note, and what nobody wants gets none.
+func TestSchemaIsNotedInOrder(t *testing.T) {
+	d, fsys := newVersioned(), faultfs.New()
+	d.define("r", 1)
+	p := d.life(t, fsys)
+	p.insert(t, "r", "a", 1)
+	p.recorder.SchemaChanged(t.Context(), "r", 2)
+	p.recorder.SchemaChanged(t.Context(), "r", 2)
+	p.recorder.SchemaChanged(t.Context(), "unwanted", 2)
+	p.insert(t, "r", "b", 2)
+	p.insert(t, "r", "c", 3) // the source says nothing
+	p.insert(t, "unwanted", "x", 3)
+	p.insert(t, "r", "d", 2) // was under way
+	d.define("r", 3)
+	p.stop(t)
+	p = d.life(t, fsys)
+	p.stop(t)
+	d.define("r", 4)
+	p = d.life(t, fsys)
+	if story := p.story(t); story[len(story)-1] != "r4" {
+		t.Errorf("a start after the definition left the journal at %v", story)
+	}
+	p.insert(t, "r", "e", 4)
+	want := []string{"a", "r2", "b", "r3", "c", "d", "r4", "e"}
+	if got := p.story(t); !slices.Equal(got, want) {
+		t.Errorf("the journal holds %v, want %v", got, want)
+	}
+	p.stop(t)
+}
+
+// TestSchemaIsNotedAfterACrash: wherever the power goes after a definition is durable,
+// the note stands before the first change that follows it, and the next start finds what
+// has none.
+func TestSchemaIsNotedAfterACrash(t *testing.T) {
+	for at := 1; ; at++ {
+		d, fsys := newVersioned(), faultfs.New()
+		d.define("r", 1)
+		p := d.life(t, fsys)
+		p.insert(t, "r", "a", 1)
+		d.define("r", 2)
+		fsys.CrashAt(at)
+		p.recorder.SchemaChanged(t.Context(), "r", 2)
+		p.insert(t, "r", "b", 2)
+		finished := !fsys.Crashed()
+		p.recorder.Stop()
+		_ = p.journal.Close()
+		if finished {
+			if at < 5 {
+				t.Errorf("nothing was tested: %d operations", at)
+			}
+			return
+		}
+		p = d.life(t, fsys.Crash(uint64(at)))
+		p.insert(t, "r", "c", 2)
+		story := p.story(t)
+		note := slices.Index(story, "r2")
+		for _, id := range []string{"b", "c"} {
+			if i := slices.Index(story, id); note < 0 || i >= 0 && i < note {
+				t.Errorf("after a crash at operation %d the journal holds %v", at, story)
+			}
+		}
+		p.stop(t)
+	}
+}
+
+// failing is a journal that takes no notes.
+type failing struct{ journal.Journal }
+
+func (failing) AppendSchema(context.Context, string, int) error { return errors.New("full") }
+
+// TestSchemaThatCantBeNoted: writes go on, and tell their version themselves.
+func TestSchemaThatCantBeNoted(t *testing.T) {
+	d, j := newVersioned(), journal.NewMemory(journal.MemoryOptions{})
+	defer j.Close()
+	r := capture.New(capture.Options{
+		Journal: failing{j}, Source: d, Wants: func(string, cdc.Op) bool { return true }, Now: time.Now, Logger: slog.New(slog.DiscardHandler),
+	})
+	defer r.Stop()
+	r.SchemaChanged(t.Context(), "r", 2)
+	pending, err := r.Begin(t.Context(), cdc.Change{Op: cdc.Inserted, Resource: "r", RecordID: "a", SchemaVersion: 2, Data: cdc.Record{}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	pending[0].Commit()
+	if j.Last() != 1 {
+		t.Errorf("%d changes", j.Last())
+	}
+}

@@ -1,0 +1,169 @@
+package sim_test
+
+const (
+	attempt  = "internal/engine/attempt.go"
+	settle   = "internal/engine/settle.go"
+	window   = "internal/engine/window.go"
+	writer   = "internal/journal/writer.go"
+	disk     = "internal/journal/disk.go"
+	doubt    = "internal/capture/doubt.go"
+	captured = "internal/capture/capture.go"
+)
+
+// mutations are the mistakes that the worlds must find. The texts are those of the code
+// as it is: who changes it changes them too.
+var mutations = []mutation{
+	{"cursor before log", "The cursor leaves out a change whose failed row is not durable yet.", []edit{{window,
+		`	for e := w.first; e != nil; e = e.next {
+		end := w.read`,
+		`	skip := func() bool { return w.first != nil && w.first.items.status == Failed && w.first.open == 1 && w.first.next != nil }
+	if skip() {
+		c.Low = w.first.next.seq - 1
+	}
+	for e := w.first; e != nil; e = e.next {
+		if e == w.first && skip() {
+			continue
+		}
+		end := w.read`}}},
+
+	{"commit visible before durable", "Readers get a group's commits before it is flushed.", []edit{{writer,
+		`		g.err = d.store(g)
+`,
+		`		d.mu.Lock()
+		for i := range g.steps {
+			if g.steps[i].committed.Change != nil && d.err == nil {
+				d.tail.push(g.steps[i].publish())
+				d.durable = g.steps[i].seq
+			}
+		}
+		close(d.more)
+		d.more = make(chan struct{})
+		d.mu.Unlock()
+		g.err = d.store(g)
+`}, {writer,
+		`		d.tail.push(e)
+`,
+		`		_ = e
+`}}},
+
+	{"no fsync of the directory", "A new segment's name is not made durable.", []edit{{"internal/journal/segment.go",
+		`	if err == nil {
+		err = fsys.SyncDir(".")
+	}
+`,
+		``}}},
+
+	{"no fsync of the directory of cursors", "A small file takes its name, and the directory is not flushed.", []edit{{"internal/disk/disk.go",
+		`	return fsys.SyncDir(path.Dir(name))
+}
+
+func writeTemp`,
+		`	return nil
+}
+
+func writeTemp`}}},
+
+	{"a failed fsync retried", "When the flush of a group fails it is flushed again, and that is believed.", []edit{{writer,
+		`	if err == nil && d.opts.Sync == SyncAlways {
+		err = w.file.Datasync()
+	}
+`,
+		`	if err == nil && d.opts.Sync == SyncAlways {
+		if err = w.file.Datasync(); err != nil {
+			err = w.file.Datasync()
+		}
+	}
+`}}},
+
+	{"an unmarked batch item taken as delivered", "A batch answer with too few entries counts what it does not name as accepted.", []edit{{attempt,
+		`		if len(batch.Errs) == n {
+			return append(buf, batch.Errs...), false
+		}
+`,
+		`		for len(batch.Errs) < n {
+			batch.Errs = append(batch.Errs, nil)
+		}
+		if true {
+			return append(buf, batch.Errs[:n]...), false
+		}
+`}}},
+
+	{"a lane released before settle", "A failed change lets its successor go before its row is durable.", []edit{{settle,
+		`		it.busy = true
+		c.ended = append(c.ended, it)
+`,
+		`		it.busy = true
+		c.ended = append(c.ended, it)
+		if it.group == 1 && it.old == nil && it.errand == Deliver && it.lane.queue.front() == it && it.lane.queue.len() > 1 {
+			it.lane.queue.pop()
+			it.group = 0
+			c.advance(it.lane)
+		}
+`}, {settle,
+		`	l, old := it.lane, it.old
+`,
+		`	if it.group == 0 {
+		c.settleOne(it, it, it.status)
+		c.window.settle(it)
+		return
+	}
+	l, old := it.lane, it.old
+`}}},
+
+	{"version at begin", "A change has its version from the announcement on, and not from the commit.", []edit{{disk,
+		`		k, announced := key{ticket, it.index}, Entry{Change: it.change, Bytes: it.size}
+`,
+		`		it.change.Version = d.clock.Next(d.now())
+		k, announced := key{ticket, it.index}, Entry{Change: it.change, Bytes: it.size}
+`}, {disk,
+		`	version := d.clock.Next(d.now())
+`,
+		`	version := cmp.Or(announced.Change.Version, d.clock.Next(d.now()))
+`}}},
+
+	{"abort forgotten", "Recovery passes over the aborts that it reads.", []edit{{"internal/journal/scan.go",
+		`			return out, errors.New("a change is aborted that was not announced")
+		}
+		delete(r.pending, k)
+`,
+		`			return out, errors.New("a change is aborted that was not announced")
+		}
+`}}},
+
+	{"trimming behind a cursor that is not durable", "Segments are deleted behind a cursor that is about to be saved.", []edit{{"internal/journal/cursor.go",
+		`	b, err := d.fs.wrap(cursorMagic, c.encode(name))
+	if err == nil {
+`,
+		`	d.cursors[name] = c.clone()
+	d.trim()
+	b, err := d.fs.wrap(cursorMagic, c.encode(name))
+	if err == nil {
+`}}},
+
+	{"backfill without the changed-since check", "A chunk is appended whatever was committed while it was read.", []edit{{"internal/backfill/chunk.go",
+		`	if sent, err = r.opts.Journal.AppendTo(r.ctx, s.Destination, changes, watch); err != nil {`,
+		`	if sent, err = r.opts.Journal.AppendTo(r.ctx, s.Destination, changes, nil); err != nil {`}}},
+
+	{"retry of an old state after a newer one", "Retry sends what failed as it was, whatever came later.", []edit{{"internal/engine/retry.go",
+		`		if e.cfg.Hold || e.cfg.Read == nil || `,
+		`		if true || `}, {"internal/engine/failures.go",
+		`	return c.failures.may(`,
+		`	return it.target.limits.Events && c.failures.may(`}}},
+
+	{"a stuck attempt doubled", "An attempt that overran its timeout is started again beside the first.", []edit{{"internal/engine/core.go",
+		`	case Tick:
+		c.wakeAt = time.Time{}
+`,
+		`	case Tick:
+		c.wakeAt = time.Time{}
+		for _, a := range c.running {
+			if c.overran(a) && a.items[0].attempt == a && a.items[0].heads() {
+				b := c.newAttempt(a.target, false)
+				b.put(a.items[0])
+				c.running = append(c.running, b)
+				c.act(Apply{b})
+				break
+			}
+		}
+`}}},
+}
