@@ -44,6 +44,10 @@ func backlogCase(c config, emit func(line)) (err error) {
 	appends.Limit = round(left.Small.median())
 	appends.RatioLimit = round(left.Large.median() / left.Small.median())
 	emit(appends)
+	cpu := record("append-cpu", "µs/append", left.LargeCPU)
+	cpu.Limit = round(left.SmallCPU.median())
+	cpu.RatioLimit = round(left.SmallCPU.median() / left.LargeCPU.median())
+	emit(cpu)
 	return nil
 }
 

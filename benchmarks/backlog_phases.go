@@ -16,9 +16,9 @@ import (
 	"github.com/s3db-go/replicator/drivers/memory"
 )
 
-// leftBacklog is what was measured while a backlog was left: appends per second
-// behind few waiting changes and behind many.
-type leftBacklog struct{ Small, Large sample }
+// leftBacklog is what was measured while a backlog was left, behind few waiting changes
+// and behind many: appends per second, and µs of the processors per append.
+type leftBacklog struct{ Small, Large, SmallCPU, LargeCPU sample }
 
 // foundBacklog is what was measured when it was found: the time from the process's
 // start to the first delivery, and the bytes of objects in the heap from then on.
@@ -141,19 +141,19 @@ func (r *leftBacklog) measure(c config, large *backlog) (err error) {
 		return err
 	}
 	for _, turn := range []struct {
-		on   *backlog
-		into *sample
-	}{{small, &r.Small}, {large, &r.Large}} {
+		on        *backlog
+		rate, cpu *sample
+	}{{small, &r.Small, &r.SmallCPU}, {large, &r.Large, &r.LargeCPU}} {
 		// As in every case, the first part is not counted.
 		if _, err := drive(turn.on, backlogCallers, c.time/2); err != nil {
 			return err
 		}
 		runtime.GC()
-		rate, err := drive(turn.on, backlogCallers, c.time)
+		p, err := drive(turn.on, backlogCallers, c.time)
 		if err != nil {
 			return err
 		}
-		*turn.into = append(*turn.into, rate)
+		*turn.rate, *turn.cpu = append(*turn.rate, p.rate), append(*turn.cpu, p.cpu)
 	}
 	return nil
 }

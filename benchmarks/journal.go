@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
+	"slices"
 	"strings"
 	"time"
 
@@ -60,9 +61,10 @@ func journalCase(c config, emit func(line)) error {
 		if err != nil {
 			return err
 		}
-		rate := func(of string) float64 { return round(samples[of].median()) }
+		rate := func(of string) float64 { return round(samples[of].rate.median()) }
 		record := func(of, as, unit string) line {
-			return line{Case: fmt.Sprintf("%s/%d", as, callers), Ours: rate(of), Unit: unit, N: len(samples[of]), Spread: round(samples[of].spread())}
+			s := samples[of].rate
+			return line{Case: fmt.Sprintf("%s/%d", as, callers), Ours: rate(of), Unit: unit, N: len(s), Spread: round(s.spread())}
 		}
 		judged := record("ours", "journal", "appends/s")
 		judged.Limit = rate("limit")
@@ -75,6 +77,9 @@ func journalCase(c config, emit func(line)) error {
 		bytes.Limit = rate("bytes")
 		emit(bytes)
 		emit(record("insert", "journal-insert", "inserts/s"))
+		cpu := samples["ours"].cpu
+		emit(line{Case: fmt.Sprintf("journal-cpu/%d", callers), Ours: round(cpu.median()), Limit: round(samples["limit"].cpu.median()),
+			Unit: "µs/append", N: len(cpu), Spread: round(cpu.spread())})
 	}
 	return nil
 }
@@ -119,7 +124,7 @@ func appendOne(j journal.Journal, changes []cdc.Change) error {
 
 // insertOne is all that one replicated Insert asks of the journal.
 func insertOne(j journal.Journal, changes []cdc.Change) error {
-	ticket, err := j.Begin(context.Background(), changes)
+	ticket, err := j.Begin(context.Background(), slices.Clone(changes)) // they become the journal's
 	if err == nil {
 		j.Commit(ticket, 0, nil)
 	}

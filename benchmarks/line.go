@@ -24,10 +24,14 @@ type line struct {
 	Spread     float64            `json:"spread"`
 }
 
-// judged fills in the ratios of a line whose figures are rates.
+// judged fills in the ratios to what the line has, if its figures are rates.
 func (l line) judged() line {
-	l.RatioLimit = round(l.Ours / l.Limit)
-	l.RatioPeer = round(l.Ours / slices.Max(slices.Collect(maps.Values(l.Peers))))
+	if l.Limit > 0 {
+		l.RatioLimit = round(l.Ours / l.Limit)
+	}
+	if len(l.Peers) > 0 {
+		l.RatioPeer = round(l.Ours / slices.Max(slices.Collect(maps.Values(l.Peers))))
+	}
 	return l
 }
 

@@ -37,6 +37,9 @@ func cases() []benchmark {
 	return []benchmark{
 		{"journal", journalCase},
 		{"backlog", backlogCase},
+		{"fanout", fanoutCase},
+		{"caller", callerCase},
+		{"memory", memoryCase},
 	}
 }
 

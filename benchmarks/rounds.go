@@ -8,7 +8,6 @@ import (
 	"runtime"
 	"runtime/pprof"
 	"slices"
-	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -27,6 +26,12 @@ type session interface {
 	Close() error
 }
 
+// drainer is a session whose work goes on when do has returned.
+type drainer interface {
+	// drain returns when all of it is done. Nobody calls do meanwhile.
+	drain()
+}
+
 // sample is what was measured of one contender, a figure for each round.
 type sample []float64
 
@@ -42,54 +47,74 @@ func (s sample) median() float64 {
 // spread is the width of the sample as a part of its median.
 func (s sample) spread() float64 { return (slices.Max(s) - slices.Min(s)) / s.median() }
 
-// compare measures the contenders in turns, and gives each one's rates per second.
+// measured is what was found out about a contender: how often it did the work per
+// second, and what each time took of the processors.
+type measured struct{ rate, cpu sample }
+
+// pace is what one measurement gives.
+type pace struct {
+	rate float64 // per second
+	cpu  float64 // µs of a processor each
+}
+
+// compare measures the contenders in turns.
 // Every round begins with another one, so that none always follows the same
 // neighbour.
-func compare(c config, callers int, contenders []contender) (map[string]sample, error) {
-	samples := map[string]sample{}
+func compare(c config, callers int, contenders []contender) (map[string]measured, error) {
+	samples := map[string]measured{}
 	for round := range c.rounds {
 		for i := range contenders {
 			each := contenders[(i+round)%len(contenders)]
-			var rate float64
+			var p pace
 			var err error
-			pprof.Do(context.Background(), pprof.Labels("contender", each.name, "callers", strconv.Itoa(callers)), func(context.Context) {
-				rate, err = measure(c, callers, each)
+			pprof.Do(context.Background(), pprof.Labels("contender", fmt.Sprintf("%s/%d", each.name, callers)), func(context.Context) {
+				p, err = measure(c, callers, each)
 			})
 			if err != nil {
 				return nil, fmt.Errorf("%s, %d callers: %w", each.name, callers, err)
 			}
-			samples[each.name] = append(samples[each.name], rate)
+			m := samples[each.name]
+			samples[each.name] = measured{append(m.rate, p.rate), append(m.cpu, p.cpu)}
 		}
 	}
 	return samples, nil
 }
 
-// measure opens a contender in a new directory and gives its rate once it runs.
-func measure(c config, callers int, each contender) (rate float64, err error) {
+// measure opens a contender in a new directory and gives its pace once it runs.
+func measure(c config, callers int, each contender) (pace, error) {
+	return inDirectory(c, func(dir string) (pace, error) { return measureIn(dir, c, callers, each) })
+}
+
+// inDirectory gives what fn finds out in a new directory, which it then removes.
+func inDirectory[T any](c config, fn func(dir string) (T, error)) (result T, err error) {
 	dir, err := os.MkdirTemp(c.dir, "benchmark-")
 	if err != nil {
-		return 0, err
+		return result, err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	return fn(dir)
+}
+
+func measureIn(dir string, c config, callers int, each contender) (p pace, err error) {
 	s, err := each.open(dir)
 	if err != nil {
-		return 0, err
+		return pace{}, err
 	}
 	defer func() { err = errors.Join(err, s.Close()) }()
 	// The first part is not counted: files grow to their size, buffers to theirs.
 	if _, err := drive(s, callers, c.time/2); err != nil {
-		return 0, err
+		return pace{}, err
 	}
 	runtime.GC() // nobody pays for another's garbage
 	return drive(s, callers, c.time)
 }
 
-// drive lets the callers work for a while, and gives how often per second they did.
-func drive(s session, callers int, d time.Duration) (rate float64, err error) {
+// drive lets the callers work for a while, and gives their pace.
+func drive(s session, callers int, d time.Duration) (pace, error) {
 	var stop atomic.Bool
 	var running sync.WaitGroup
 	counts, errs := make([]int, callers), make([]error, callers)
-	began := time.Now()
+	began, used := time.Now(), processorTime()
 	defer time.AfterFunc(d, func() { stop.Store(true) }).Stop()
 	for i := range callers {
 		running.Go(func() {
@@ -101,9 +126,15 @@ func drive(s session, callers int, d time.Duration) (rate float64, err error) {
 		})
 	}
 	running.Wait()
+	if d, ok := s.(drainer); ok {
+		d.drain()
+	}
 	total := 0
 	for _, n := range counts {
 		total += n
 	}
-	return float64(total) / time.Since(began).Seconds(), errors.Join(errs...)
+	return pace{
+		rate: float64(total) / time.Since(began).Seconds(),
+		cpu:  float64(processorTime()-used) / float64(time.Microsecond) / float64(total),
+	}, errors.Join(errs...)
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/s3db-go/replicator/cdc"
@@ -18,6 +19,15 @@ func (a *attribute) accept(v any) (any, string) {
 			return text, ""
 		}
 		return nil, "must be a string" + not(v)
+	case kindAny:
+		if text, ok := plainText(v); ok {
+			return text, ""
+		}
+		return nil, "must be text, a number or a boolean" + not(v)
+	case kindForm:
+		return a.form.accept(v)
+	case kindPassword:
+		return a.acceptPassword(v)
 	case kindSecret:
 		text, ok := v.(string)
 		switch {
@@ -31,6 +41,12 @@ func (a *attribute) accept(v any) (any, string) {
 		return acceptNumber(v)
 	case kindInteger:
 		return acceptInteger(v)
+	case kindMoney, kindDecimal:
+		return a.acceptFixed(v)
+	case kindLatitude, kindLongitude:
+		return a.acceptGeo(v, a.kind.reach())
+	case kindPoint:
+		return a.acceptPoint(v)
 	case kindBoolean:
 		if b, ok := v.(bool); ok {
 			return b, ""
@@ -40,6 +56,10 @@ func (a *attribute) accept(v any) (any, string) {
 		return acceptTime(v)
 	case kindDateonly:
 		return acceptDate(v)
+	case kindDate:
+		return nil, "the format stores no value of the type date; want datetime or dateonly"
+	case kindBytes:
+		return a.acceptBytes(v)
 	case kindJSON:
 		return v, ""
 	case kindObject, kindNested:
@@ -47,8 +67,75 @@ func (a *attribute) accept(v any) (any, string) {
 			return m, ""
 		}
 		return nil, "must be an object" + not(v)
+	case kindOpaque:
+		return nil, "is declared in a form whose parts the original loses; declare its parts, or object"
 	}
 	return a.acceptItems(v)
+}
+
+// plainText gives a scalar as JavaScript prints it, and so as the format has it
+// wherever no type says otherwise.
+func plainText(v any) (string, bool) {
+	switch v := v.(type) {
+	case string:
+		return v, true
+	case bool:
+		return strconv.FormatBool(v), true
+	case int64:
+		return strconv.FormatInt(v, 10), true
+	case float64:
+		if v < 0 {
+			return "-" + jsNumber(-v), true
+		}
+		return jsNumber(v + 0), true // without the sign of a zero
+	case cdc.Decimal:
+		text := v.String()
+		if strings.Contains(text, ".") {
+			text = strings.TrimRight(strings.TrimRight(text, "0"), ".")
+		}
+		return text, true
+	case time.Time:
+		return v.UTC().Format(isoMillis), true
+	}
+	return "", false
+}
+
+// convert gives a value of another type in the one that the attribute holds now,
+// which is that of a later version of the definition, or false.
+func (a *attribute) convert(v any) (any, bool) {
+	if v == nil {
+		return nil, true
+	}
+	if typed, reason := a.accept(v); reason == "" {
+		return typed, true
+	}
+	text, ok := plainText(v)
+	switch {
+	case !ok:
+		return nil, false
+	case a.isNumber():
+		d, err := cdc.ParseDecimal(text)
+		if err != nil {
+			return nil, false
+		}
+		v = d
+	default:
+		v = text
+	}
+	typed, reason := a.accept(v)
+	return typed, reason == ""
+}
+
+// acceptBytes takes as many as the attribute has bits for.
+func (a *attribute) acceptBytes(v any) (any, string) {
+	b, ok := v.([]byte)
+	if !ok {
+		return nil, "must be bytes" + not(v)
+	}
+	if size := (a.bits + 7) / 8; a.bits > 0 && len(b) != size {
+		return nil, fmt.Sprintf("must have %d bytes", size)
+	}
+	return b, ""
 }
 
 // not names the type of a value that was not expected.

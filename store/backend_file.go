@@ -176,27 +176,44 @@ func (d *directory) remove(_ context.Context, key string) error {
 	return nil
 }
 
+func (d *directory) swap(ctx context.Context, key string, to *object, _ string) error {
+	return swapHere(ctx, d, key, to)
+}
+
 func (d *directory) list(ctx context.Context, prefix, after string) iter.Seq2[string, error] {
 	return func(yield func(string, error) bool) {
-		dir := path.Dir(prefix)
-		entries, err := d.fs.ReadDir(dir)
-		if errors.Is(err, fs.ErrNotExist) {
-			return
-		}
+		keys, err := d.keysIn(path.Dir(prefix), prefix)
 		if err != nil {
 			yield("", err)
 			return
 		}
-		var keys []string
-		for _, e := range entries {
-			key, ok := strings.CutSuffix(path.Join(dir, e.Name()), metaSuffix)
-			if ok && strings.HasPrefix(key, prefix) && key > after {
-				keys = append(keys, key)
-			}
-		}
+		keys = slices.DeleteFunc(keys, func(key string) bool { return key <= after })
 		slices.Sort(keys) // the names were in order, but with their suffix
 		yieldKeys(ctx, keys, yield)
 	}
+}
+
+// keysIn gives the keys in a directory, and in those below it that the prefix leads to.
+func (d *directory) keysIn(dir, prefix string) ([]string, error) {
+	entries, err := d.fs.ReadDir(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	var keys []string
+	for _, e := range entries {
+		name := path.Join(dir, e.Name())
+		if key, ok := strings.CutSuffix(name, metaSuffix); ok && strings.HasPrefix(key, prefix) {
+			keys = append(keys, key)
+		}
+		if e.IsDir() && strings.HasPrefix(name, prefix[:min(len(prefix), len(name))]) {
+			below, err := d.keysIn(name, prefix)
+			if err != nil {
+				return nil, err
+			}
+			keys = append(keys, below...)
+		}
+	}
+	return keys, err
 }
 
 // flush flushes names alone: a file has its name only after its content is durable.
@@ -251,7 +268,12 @@ func (d *directory) sameCase(key string) error {
 }
 
 func (d *directory) refuses(id string) string { return unfitName(runtime.GOOS, id) }
-func (d *directory) close() error             { return d.fs.Close() }
+func (d *directory) remote() bool             { return false }
+
+// parallel: opening a file is a matter of the processor, unless the disk has to be
+// asked; then a few wait at a time.
+func (d *directory) parallel() int { return 4 }
+func (d *directory) close() error  { return d.fs.Close() }
 
 // unfitName says why an id can't be part of a file name on an operating system. A
 // name like NUL is no trouble: files are called "id=…".

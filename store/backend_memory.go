@@ -44,6 +44,18 @@ func (m *memory) remove(_ context.Context, key string) error {
 	return nil
 }
 
+func (m *memory) swap(ctx context.Context, key string, to *object, _ string) error {
+	return swapHere(ctx, m, key, to)
+}
+
+// swapHere is the swap of a backend that no other process writes to.
+func swapHere(ctx context.Context, b backend, key string, to *object) error {
+	if to == nil {
+		return b.remove(ctx, key)
+	}
+	return b.put(ctx, key, *to)
+}
+
 func (m *memory) list(ctx context.Context, prefix, after string) iter.Seq2[string, error] {
 	return func(yield func(string, error) bool) {
 		m.mu.RLock()
@@ -57,6 +69,8 @@ func (m *memory) list(ctx context.Context, prefix, after string) iter.Seq2[strin
 
 func (m *memory) flush(context.Context, string) error { return nil }
 func (m *memory) refuses(string) string               { return "" }
+func (m *memory) remote() bool                        { return false }
+func (m *memory) parallel() int                       { return 1 }
 func (m *memory) close() error                        { return nil }
 
 // yieldKeys hands out keys until ctx ends, which is the last that the caller sees.

@@ -13,6 +13,7 @@ var (
 	_ cdc.Source    = (*DB)(nil)
 	_ cdc.Reader    = (*DB)(nil)
 	_ cdc.Describer = (*DB)(nil)
+	_ cdc.Awaiter   = (*DB)(nil)
 )
 
 // Capture announces every write to rec from now on, those on resources created
@@ -24,6 +25,23 @@ func (db *DB) Capture(rec cdc.Recorder) (release func(), err error) {
 		return nil, fmt.Errorf("store: capture: %w", err)
 	}
 	return release, nil
+}
+
+// Await returns when every write that was under way when it was called has ended, or
+// with the error of ctx.
+func (db *DB) Await(ctx context.Context) error { return db.hook.Await(ctx) }
+
+// announceSchema tells the recorder of a definition that is durable and in force.
+func (db *DB) announceSchema(ctx context.Context, resource string) {
+	s, err := db.schema(resource)
+	if err != nil {
+		return // nothing can be written under it
+	}
+	recorder, leave := db.hook.Enter()
+	defer leave()
+	if r, ok := recorder.(cdc.SchemaRecorder); ok {
+		r.SchemaChanged(ctx, s.resource, s.version)
+	}
 }
 
 // Read gives the record's present state, without waiting for a write that is
@@ -53,8 +71,17 @@ func (db *DB) WithLock(resource, recordID string, fn func()) {
 	db.locks.With(cdc.Key{Resource: resource, RecordID: recordID}, fn)
 }
 
-// SecondLook is zero: when a local write has returned, it is over.
-func (db *DB) SecondLook() time.Duration { return 0 }
+// secondLook is how long a server may still work on a request whose client is gone.
+const secondLook = 5 * time.Second
+
+// SecondLook is zero for local stores: when a local write has returned, it is over. A
+// request to a server may outlive its sender by seconds.
+func (db *DB) SecondLook() time.Duration {
+	if db.backend.remote() {
+		return secondLook
+	}
+	return 0
+}
 
 // Describe gives a resource's present schema. Fields come in the order of their
 // names.
@@ -68,5 +95,6 @@ func (db *DB) Describe(_ context.Context, resource string) (cdc.Schema, bool, er
 	}
 	return cdc.Schema{
 		Resource: s.resource, Version: s.version, Key: []string{"id"}, Fields: describe(s.attributes), Retired: s.retired,
+		Native: s.definition().native(),
 	}, true, nil
 }

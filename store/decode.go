@@ -2,11 +2,12 @@ package store
 
 import (
 	"bytes"
+	"cmp"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -20,7 +21,8 @@ import (
 func (s *schema) decode(id string, o object, secrets *sealer) (Record, error) {
 	rec := Record{}
 	var nodes, leaves []string
-	m := s.unwire(o)
+	then := s.former[strings.TrimPrefix(o.headers[versionHeader], "v")]
+	m := gather(o, cmp.Or(then.behavior, s.behavior))
 	values := make(map[string]any, len(m)) // by path
 	for key, v := range m {
 		path, ok := s.paths[key]
@@ -53,7 +55,7 @@ func (s *schema) decode(id string, o object, secrets *sealer) (Record, error) {
 		}
 	}
 	for _, path := range leaves {
-		v, ok, err := s.byPath[path].decode(values[path], secrets)
+		v, ok, err := s.byPath[path].decodeAs(then.attributes[path], values[path], secrets)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", path, err)
 		}
@@ -63,6 +65,21 @@ func (s *schema) decode(id string, o object, secrets *sealer) (Record, error) {
 	}
 	rec["id"] = id
 	return rec, nil
+}
+
+// decodeAs reads a stored value that was written when the attribute was declared
+// otherwise, if then is not nil, and gives it in its present type. One that does not
+// fit that is absent.
+func (a *attribute) decodeAs(then *attribute, stored any, secrets *sealer) (any, bool, error) {
+	if then == nil {
+		return a.decode(stored, secrets)
+	}
+	v, ok, err := then.decode(stored, secrets)
+	if err != nil || !ok {
+		return nil, false, err
+	}
+	v, ok = a.convert(v)
+	return v, ok, nil
 }
 
 // place sets the value at a dotted path, making the maps on the way.
@@ -82,81 +99,6 @@ func place(fields map[string]any, path string, v any) {
 	}
 }
 
-// unwire gives an object's fields by short key, from its headers and, as far as the
-// behavior says that it counts, from its body.
-func (s *schema) unwire(o object) mapped {
-	out := make(mapped, len(o.headers))
-	for name, wire := range o.headers {
-		if internal(name) {
-			continue
-		}
-		if v, present := decodeHeader(wire); present {
-			out[name] = v
-		}
-	}
-	body, ok := parseBody(o.body)
-	if !ok {
-		return out
-	}
-	switch s.behavior {
-	case "enforce-limits", "truncate-data":
-		return out // it is a stale copy
-	case "body-only":
-		if len(body) > 0 {
-			return rename(body, o.headers["_map"])
-		}
-	case behaviorUserManaged:
-		if len(out) > 0 {
-			return out // a copy, under other names
-		}
-	}
-	for key, v := range body {
-		if _, ok := out[key]; !ok {
-			out[key] = v
-		}
-	}
-	return out
-}
-
-// internal reports whether a name is the format's own, or one that the original
-// leaks into records.
-func internal(name string) bool {
-	return name == "" || name[0] == '_' || name == "id" || name == "metadata_updatedat" || name == "metadata.updatedAt"
-}
-
-func parseBody(body []byte) (mapped, bool) {
-	body = bytes.TrimSpace(body)
-	if len(body) == 0 || body[0] != '{' {
-		return nil, false
-	}
-	v, err := unmarshalJSON(body)
-	fields, ok := v.(map[string]any)
-	if err != nil || !ok {
-		return nil, false
-	}
-	maps.DeleteFunc(fields, func(name string, _ any) bool { return internal(name) })
-	return fields, true
-}
-
-// rename turns the short keys of a body into paths, by the map that stands beside
-// it. Without one they are the registry's.
-func rename(body mapped, header string) mapped {
-	text, _ := decodeHeader(header)
-	encoded, _ := text.(string)
-	var keys map[string]string
-	if json.Unmarshal([]byte(encoded), &keys) != nil {
-		return body
-	}
-	out := maps.Clone(body)
-	for path, key := range keys {
-		if v, ok := body[key]; ok && path != key {
-			delete(out, key)
-			out[path] = v
-		}
-	}
-	return out
-}
-
 // decode reads one stored value: text, nil, or a JSON value from another writer's
 // body. false means that there is nothing that can be read as the type, which
 // makes the field absent, as it does for the original.
@@ -169,9 +111,16 @@ func (a *attribute) decode(stored any, secrets *sealer) (any, bool, error) {
 		v, reason := a.accept(stored)
 		return v, reason == "", nil
 	}
+	if a.literal {
+		v, ok := a.decodeLiteral(text)
+		return v, ok, nil
+	}
 	switch a.kind {
-	case kindString, kindEmail, kindURL:
+	case kindString, kindEmail, kindURL, kindAny, kindPassword, kindDate:
 		return text, true, nil
+	case kindForm:
+		v, ok := a.form.decode(text)
+		return v, ok, nil
 	case kindSecret:
 		return decodeSecret(text, secrets)
 	case kindNumber:
@@ -180,6 +129,22 @@ func (a *attribute) decode(stored any, secrets *sealer) (any, bool, error) {
 	case kindInteger:
 		n, ok := decodeInt(text)
 		return n, ok, nil
+	case kindMoney, kindDecimal:
+		v, ok := decodeSteps(text, a.kind.mark(), a.digits)
+		return v, ok, nil
+	case kindLatitude, kindLongitude:
+		f, ok := decodeGeo(text, a.kind.reach(), a.digits)
+		return f, ok, nil
+	case kindPoint:
+		v, ok := a.decodePoint(text)
+		return v, ok, nil
+	case kindBytes:
+		b, err := base64.RawStdEncoding.DecodeString(strings.TrimRight(text, "="))
+		if err != nil {
+			return nil, false, nil
+		}
+		v, reason := a.acceptBytes(b)
+		return v, reason == "", nil
 	case kindBoolean:
 		return slices.Contains([]string{"1", "true", "yes", "y"}, text), true, nil
 	case kindDatetime:
@@ -219,6 +184,9 @@ func (a *attribute) decode(stored any, secrets *sealer) (any, bool, error) {
 // decodeSecret never gives the ciphertext. The two words are what the original
 // encrypts for null and for nothing.
 func decodeSecret(sealed string, secrets *sealer) (any, bool, error) {
+	if sealed == "" {
+		return nil, false, nil // truncated
+	}
 	if secrets == nil {
 		return nil, false, ErrNoPassphrase
 	}
@@ -232,6 +200,14 @@ func decodeSecret(sealed string, secrets *sealer) (any, bool, error) {
 		return nil, false, nil
 	}
 	return validText(text), true, nil
+}
+
+// decodeLiteral reads the plain text of a value, of whatever type it is.
+func (a *attribute) decodeLiteral(text string) (any, bool) {
+	if a.kind == kindBoolean {
+		return text == "true" || text == "1", true
+	}
+	return a.convert(text)
 }
 
 // decodeTime reads milliseconds since 1970, or text as the original's input had it.

@@ -15,9 +15,9 @@ import (
 func TestDefinitionFaults(t *testing.T) {
 	db := open(t, "memory://x", store.WithPassphrase("p"))
 	faulty := map[string]any{
-		"typo": "strnig", "later": "money|optional", "geo": "geo:point", "obj": map[string]any{"type": "number"}, "num": 42,
+		"typo": "strnig", "money": "money:99", "geo": "geo:alt", "obj": map[string]any{"type": "number", "part": "string"}, "num": 42,
 		"mod": "string|requierd", "both": "string|required|optional", "twice": "number|min:1|min:2", "min": "number|min:x", "bool": "boolean|max:3",
-		"int": "string|integer", "items": "string|items:string", "ips": "array|items:ip4", "dflt": "number|default:x", "odd": "email|default:number1",
+		"int": "string|integer", "items": "string|items:string", "ips": "array|items:ip5", "dflt": "number|default:x", "odd": "email|default:number1",
 		"arg": "string:3", "_v": "string", "a.b": "string", "id": "string", "": "string", "in": store.Attributes{"deep": "nope"}, "empty": "",
 	}
 	_, err := db.CreateResource(t.Context(), store.Definition{Name: "bad/name", Attributes: faulty})
@@ -29,7 +29,7 @@ func TestDefinitionFaults(t *testing.T) {
 	for _, f := range v.Faults {
 		got[f.Attribute] += f.Reason
 	}
-	if len(got) != len(faulty) || !strings.HasPrefix(got["in.deep"], `type "nope" is not known; the types are string, number,`) || got["later"] != `type "money" is not supported yet` ||
+	if len(got) != len(faulty) || !strings.HasPrefix(got["in.deep"], `type "nope" is not known; the types are string, number,`) || got["money"] != "holds at most 30 decimals" || !strings.Contains(got["obj"], `say "string|optional"`) ||
 		!strings.Contains(got[""], "the name of a resource can't hold '/'") || !strings.Contains(got["odd"], "the original would read") {
 		t.Errorf("%d faults of %d: %v", len(got), len(faulty), v)
 	}
@@ -172,33 +172,33 @@ func TestForeignCatalogues(t *testing.T) {
 		}
 	}
 
-	// A resource of types that are not supported is in the way of nobody else, and
-	// survives that another one is defined.
+	// A resource that is not understood is in the way of nobody else, and survives that
+	// another one is defined.
 	db := open(t, "file://"+t.TempDir()+"?sync=off")
 	putRaw(t, db, "s3db.json", nil, `{"resources":{
-		"m":{"currentVersion":"v1","versions":{"v1":{"attributes":{"m":"money"},"hash":"x","odd":1}},"schemaRegistry":{"nextIndex":1,"mapping":{"m":0}}},
-		"o":{"currentVersion":"v1","versions":{"v1":{"attributes":{"s":"string"},"behavior":"body-only"}},"schemaRegistry":{"nextIndex":1,"mapping":{"s":0}}},
-		"p":{"currentVersion":"v1","versions":{"v1":{"attributes":{"s":"string"},"partitions":{"byS":{"fields":{"s":"string"}}}}},"schemaRegistry":{"nextIndex":1,"mapping":{"s":0}}},
+		"m":{"currentVersion":"v1","versions":{"v1":{"attributes":{"m":"enum"},"hash":"x","odd":1}},"schemaRegistry":{"nextIndex":1,"mapping":{"m":0}}},
+		"o":{"currentVersion":"v1","versions":{"v1":{"attributes":{"s":"string"},"behavior":"body-never"}},"schemaRegistry":{"nextIndex":1,"mapping":{"s":0}}},
+		"p":{"currentVersion":"v1","versions":{"v1":{"attributes":{"s":"secret"},"partitions":{"byS":{"fields":{"s":"string"}}}}},"schemaRegistry":{"nextIndex":1,"mapping":{"s":0}}},
 		"empty":{}}}`)
 	create(t, db, "r", store.Attributes{"s": "string"})
 	if diff := cmp.Diff([]string{"m", "o", "p", "r"}, db.Resources()); diff != "" {
 		t.Error(diff)
 	}
-	if _, err := db.Resource("m").Get(t.Context(), "x"); err == nil || err.Error() != `store: m: m: type "money" is not supported yet` {
+	if _, err := db.Resource("m").Get(t.Context(), "x"); err == nil || !strings.HasPrefix(err.Error(), `store: m: m: type "enum" is not known`) {
 		t.Errorf("Get gave %v", err)
 	}
-	for _, name := range []string{"o", "p"} {
+	for name, reason := range map[string]string{"o": `the resource has the behavior "body-never", which is not known`, "p": "the resource has the partition byS, which is by \"s\", which would then stand in the clear"} {
 		if _, err := db.Resource(name).Get(t.Context(), "x"); !errors.Is(err, store.ErrNotFound) {
 			t.Errorf("Get gave %v", err)
 		}
-		if _, err := db.Resource(name).Insert(t.Context(), store.Record{"s": "x"}); err == nil || !strings.Contains(err.Error(), "can't be written yet") {
+		if _, err := db.Resource(name).Insert(t.Context(), store.Record{"s": "x"}); err == nil || !strings.Contains(err.Error(), reason) {
 			t.Errorf("Insert gave %v", err)
 		}
-		if _, err := db.CreateResource(t.Context(), store.Definition{Name: name}); err == nil || !strings.Contains(err.Error(), "can't be written yet") {
-			t.Errorf("CreateResource gave %v", err)
-		}
 	}
-	if _, text := readCatalogue(t, db); !strings.Contains(text, `"odd": 1`) || !strings.Contains(text, `"money"`) {
+	if _, err := db.CreateResource(t.Context(), store.Definition{Name: "o"}); err == nil || !strings.Contains(err.Error(), "body-never") {
+		t.Errorf("CreateResource gave %v", err)
+	}
+	if _, text := readCatalogue(t, db); !strings.Contains(text, `"odd": 1`) || !strings.Contains(text, `"enum"`) {
 		t.Errorf("the catalogue became %s", text)
 	}
 }
@@ -237,7 +237,9 @@ func TestSizeLimit(t *testing.T) {
 
 func TestConnectionStrings(t *testing.T) {
 	for _, bad := range []string{
-		"", " ", "/var/lib", "KEY:canary@bucket", "canary://x", "s3://KEY:canary@bucket", "http://KEY:canary@host/b", "file://canary/x", "file://",
+		"", " ", "/var/lib", "KEY:canary@bucket", "canary://x", "s3://KEY:canary@", "s3://KEY:canary@/prefix", "s3://canary@bucket",
+		"s3://:canary@bucket", "s3://KEY:can/ary@bucket", "s3://KEY:canary@bucket:9000", "s3://KEY:canary@bucket?endpoint=canary", "http://KEY:canary@host",
+		"http://KEY:canary@/b", "https://canary@host/b", "minio://KEY:canary@host/b", "file://canary/x", "file://",
 		"file:///x?sync=canary", "file:///x?other=canary", "memory://x?sync=off", "file:///x?passphrase=%zz canary", "file:///a#canary", "file://\x7fcanary",
 	} {
 		db, err := store.Open(t.Context(), bad, store.WithPassphrase("canary"))

@@ -7,42 +7,20 @@ import (
 	"fmt"
 	"maps"
 	"math"
-	"strconv"
 	"strings"
 	"time"
 
 	"github.com/s3db-go/replicator/cdc"
 )
 
-const (
-	// metadataLimit is what S3 takes as user metadata: 2 KiB of names and values.
-	metadataLimit = 2048
-	// versionHeader names the definition's version that a record was written under.
-	versionHeader = "_v"
-	// timestampReserve is what the original sets aside for two times.
-	timestampReserve = 66
-)
-
-// mapped is a record as the format has it before the wire: short keys to text, nil
-// for null, or an array where text can't tell what is in it.
-type mapped map[string]any
-
 // encode makes the object of a conforming record. The only errors are those of
-// encryption and of a catalogue that lacks a short key.
+// encryption, of a catalogue that lacks a short key, and an [*unfit].
 func (s *schema) encode(rec Record, secrets *sealer) (object, error) {
-	m := mapped{versionHeader: "v" + strconv.Itoa(s.version)}
+	m := make(mapped, len(rec))
 	if err := s.mapFields(m, s.attributes, "", rec, secrets); err != nil {
 		return object{}, err
 	}
-	if headers, ok := m.headers(s.timestamps); ok {
-		return object{headers: headers}, nil
-	}
-	body, err := marshalJSON(map[string]any(m))
-	if err != nil {
-		return object{}, err
-	}
-	version := m[versionHeader].(string)
-	return object{headers: map[string]string{versionHeader: version}, body: body, contentType: jsonContent}, nil
+	return s.layOut(m)
 }
 
 // mapFields adds the fields of a record, or of an object nested in it.
@@ -70,7 +48,7 @@ func (s *schema) mapFields(m mapped, attrs []*attribute, prefix string, fields m
 		if !ok {
 			return fmt.Errorf("%s: %s has no short key for it; create the resource again", a.path, catalogueKey)
 		}
-		if v == nil {
+		if v == nil && (a.kind != kindSecret || secrets == nil) {
 			m[key] = nil
 			continue
 		}
@@ -83,43 +61,24 @@ func (s *schema) mapFields(m mapped, attrs []*attribute, prefix string, fields m
 	return nil
 }
 
-// headers gives the record as headers, or false if it must go to the body. The
-// limit is the original's, which counts before the wire encoding, as well as what
-// a server will really count.
-func (m mapped) headers(timestamps bool) (map[string]string, bool) {
-	version := m[versionHeader].(string)
-	limit := metadataLimit - 1 - len(versionHeader) - len(version)
-	if timestamps {
-		limit -= timestampReserve
-	}
-	out := make(map[string]string, len(m))
-	size, wireSize := 0, 0
-	for key, v := range m {
-		wire := "null"
-		size += len(key)
-		switch v := v.(type) {
-		case string:
-			wire = encodeHeader(v)
-			size += len(v)
-		case nil:
-		default:
-			return nil, false
-		}
-		out[key] = wire
-		wireSize += len(key) + len(wire)
-	}
-	return out, size <= limit && wireSize < metadataLimit
-}
-
 // encode writes one value, of those that accept and decode give. It is text, or an
 // array if the format's text could be taken for another one.
 func (a *attribute) encode(v any, secrets *sealer) (any, error) {
+	if a.literal {
+		text, _ := plainText(v)
+		return text, nil
+	}
 	switch a.kind {
-	case kindString, kindEmail, kindURL:
+	case kindString, kindEmail, kindURL, kindAny, kindPassword, kindDate:
 		return v, nil
+	case kindForm:
+		return a.form.pack(v.(string)), nil
 	case kindSecret:
 		if secrets == nil {
 			return nil, ErrNoPassphrase
+		}
+		if v == nil {
+			return secrets.seal("null") // so that nobody sees that there is none
 		}
 		return secrets.seal(v.(string))
 	case kindNumber:
@@ -129,6 +88,14 @@ func (a *attribute) encode(v any, secrets *sealer) (any, error) {
 			return encodeWhole(d.Float64()), nil
 		}
 		return encodeInt(v.(int64)), nil
+	case kindMoney, kindDecimal:
+		return encodeSteps(v.(cdc.Decimal), a.digits, a.kind.mark()), nil
+	case kindLatitude, kindLongitude:
+		return encodeGeo(v.(float64), a.kind.reach(), a.digits), nil
+	case kindPoint:
+		return a.encodePoint(v.(map[string]any)), nil
+	case kindBytes:
+		return base64.StdEncoding.EncodeToString(v.([]byte)), nil
 	case kindBoolean:
 		if v.(bool) {
 			return "1", nil
@@ -151,6 +118,11 @@ func (a *attribute) encode(v any, secrets *sealer) (any, error) {
 		return joinItems(v.([]any), "|", func(item any) string { return encodeInt(item.(int64)) }), nil
 	case kindEmbedding:
 		return "^[" + joinItems(v.([]any), ",", func(item any) string { return encodeFixed(item.(float64)) }) + "]", nil
+	}
+	if text, ok := v.(string); ok && text != "undefined" {
+		if _, err := unmarshalJSON([]byte(text)); err != nil {
+			return text, nil // as it is: nothing else is read from it
+		}
 	}
 	text, err := marshalJSON(v)
 	return string(text), err

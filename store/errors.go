@@ -13,6 +13,19 @@ var (
 	ErrNotFound = errors.New("no such record")
 	// ErrExists: there is a record of that id already.
 	ErrExists = errors.New("record exists already")
+	// ErrConflict: another process kept writing to the record, so that no change could
+	// be made to its newest state. Nothing was written.
+	ErrConflict = errors.New("another process keeps writing to it")
+	// ErrNoBucket: there is no such bucket on the server, or it has to be reached in
+	// another region.
+	ErrNoBucket = errors.New("no such bucket there")
+	// ErrDenied: the server does not accept the credentials, or they do not suffice.
+	ErrDenied = errors.New("denied")
+	// ErrUnavailable: the server does not answer, or can't serve now.
+	ErrUnavailable = errors.New("server unavailable")
+	// ErrRefused: the server will never take the record as it is: its key, its
+	// metadata or its body is too large there.
+	ErrRefused = errors.New("the server does not take the record as it is")
 	// ErrNoResource: the resource has not been created.
 	ErrNoResource = errors.New("no such resource")
 	// ErrNoPassphrase: the resource has a secret attribute, and the store was opened

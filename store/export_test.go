@@ -69,9 +69,13 @@ func (f *Faults) remove(ctx context.Context, key string) error {
 	return f.write(ctx, func() error { return f.backend.remove(ctx, key) })
 }
 
+func (f *Faults) swap(ctx context.Context, key string, to *object, tag string) error {
+	return f.write(ctx, func() error { return f.backend.swap(ctx, key, to, tag) })
+}
+
 // PutRaw stores an object as another writer would.
 func PutRaw(ctx context.Context, db *DB, key string, headers map[string]string, body, contentType string) error {
-	return db.backend.put(ctx, key, object{headers, []byte(body), contentType})
+	return db.backend.put(ctx, key, object{headers: headers, body: []byte(body), contentType: contentType})
 }
 
 // GetRaw gives an object as another reader would find it.
@@ -106,3 +110,52 @@ func ShortKeys(db *DB, resource string, attributes []string) []string {
 	}
 	return keys
 }
+
+// Rewritten gives the object that writing a stored record back makes, and the keys of
+// its references.
+func Rewritten(ctx context.Context, db *DB, resource, id string) (headers map[string]string, body []byte, references []string, err error) {
+	s, err := db.schema(resource)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	rec, err := db.read(ctx, s, id)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	o, err := s.encode(rec, db.secrets)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	references, faults := s.references(id, rec)
+	return o.headers, o.body, references, invalid(resource, id, faults)
+}
+
+// Opened decrypts a secret.
+func Opened(db *DB, sealed string) (string, error) { return db.secrets.open(sealed) }
+
+// PathOf gives the attribute of a short key, and what it was declared as.
+func PathOf(db *DB, resource, key string) (path, definition string) {
+	s, err := db.schema(resource)
+	if err != nil {
+		return "", ""
+	}
+	path = s.paths[key]
+	if a := s.byPath[path]; a != nil {
+		definition = a.text
+	}
+	return path, definition
+}
+
+// Keys gives the keys that begin with a prefix.
+func Keys(ctx context.Context, db *DB, prefix string) (keys []string, err error) {
+	for key, err := range db.backend.list(ctx, prefix, prefix) {
+		if err != nil {
+			return nil, err
+		}
+		keys = append(keys, key)
+	}
+	return keys, nil
+}
+
+// RemoveRaw removes an object.
+func RemoveRaw(ctx context.Context, db *DB, key string) error { return db.backend.remove(ctx, key) }

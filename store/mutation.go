@@ -11,7 +11,7 @@ import (
 // mutation is what a call wants to become of one record. It was validated as far
 // as that goes without knowing the present record.
 type mutation struct {
-	id string
+	id string // "" if one is to be made
 	// ops are what the mutation may turn out to be.
 	ops cdc.Op
 	// reads says that next needs the present record.
@@ -27,7 +27,8 @@ func (s *schema) insert(rec Record) (mutation, error) {
 	if err != nil {
 		return mutation{}, err
 	}
-	return mutation{id: id, ops: cdc.Inserted, reads: true, next: func(now Record) (Record, error) {
+	_, given := rec["id"] // one that is made up is of no other record, unless it is a number
+	return mutation{id: id, ops: cdc.Inserted, reads: given || s.ids.generator != "", next: func(now Record) (Record, error) {
 		if now != nil {
 			return nil, ErrExists
 		}
@@ -104,18 +105,25 @@ func (s *schema) put(rec Record) (mutation, error) {
 	if err := invalid(s.resource, id, append(faults, bad...)); err != nil {
 		return mutation{}, err
 	}
-	return mutation{id: id, ops: cdc.Inserted | cdc.Updated, next: func(Record) (Record, error) { return fields, nil }}, nil
+	if err := hashed(s.attributes, fields); err != nil {
+		return mutation{}, recordError(s.resource, id, err)
+	}
+	return mutation{id: id, ops: cdc.Inserted | cdc.Updated, reads: s.referred(), next: func(Record) (Record, error) { return fields, nil }}, nil
 }
 
 func (s *schema) delete(id string) (mutation, error) {
 	if reason := unfitID(id); reason != "" {
 		return mutation{}, recordError(s.resource, id, ErrNotFound)
 	}
-	return mutation{id: id, ops: cdc.Deleted, next: func(Record) (Record, error) { return nil, nil }}, nil
+	return mutation{id: id, ops: cdc.Deleted, reads: s.referred(), next: func(Record) (Record, error) { return nil, nil }}, nil
 }
 
-// whole validates a record that is to be all there is, fills in its defaults, and
-// gives it an id if it has none.
+// referred reports whether records have references, which follow from the record that
+// is there.
+func (s *schema) referred() bool { return len(s.partitions) > 0 }
+
+// whole validates a record that is to be all there is, and fills in its defaults. The
+// id is "" if it has none.
 func (s *schema) whole(rec Record) (id string, fields Record, err error) {
 	id, faults := idOf(rec)
 	fields, bad := s.conform(rec)
@@ -124,10 +132,7 @@ func (s *schema) whole(rec Record) (id string, fields Record, err error) {
 	if err := invalid(s.resource, id, distinct(faults)); err != nil {
 		return "", nil, err
 	}
-	if id == "" {
-		id = newID()
-	}
-	return id, fields, nil
+	return id, fields, recordError(s.resource, id, hashed(s.attributes, fields))
 }
 
 // part validates a record that is to be merged into another one.
@@ -137,7 +142,10 @@ func (s *schema) part(id string, patch Record) (Record, error) {
 		faults = append(faults, Fault{"id", "is not that of the record to update"})
 	}
 	fields, bad := s.conform(patch)
-	return fields, invalid(s.resource, id, slices.Concat(faults, bad, rules(s.attributes, fields)))
+	if err := invalid(s.resource, id, slices.Concat(faults, bad, rules(s.attributes, fields))); err != nil {
+		return nil, err
+	}
+	return fields, recordError(s.resource, id, hashed(s.attributes, fields))
 }
 
 // patched gives the present record with the fields in it.

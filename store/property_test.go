@@ -1,11 +1,15 @@
 package store_test
 
 import (
+	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"math"
 	"slices"
+	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -103,7 +107,53 @@ func types() map[string]*rapid.Generator[any] {
 		"embedding":                  items(embedded),
 		"embedding:3":                rapid.Map(rapid.SliceOfN(embedded, 3, 3), func(l []float64) any { return []any{l[0], l[1], l[2]} }),
 		"array|items:number|integer": items(rapid.Int64()),
+		"any":                        text().AsAny(),
+		"password":                   rapid.Just[any]("$c$QMfwHIXLamb7mCi0LYYGSOdpLnSJtl.HC1B619YgfJo.QEr/hePvW"),
+		"money":                      fixed(0, 1<<40, 2),
+		"money:0":                    fixed(0, 1<<40, 0),
+		"crypto":                     fixed(0, math.MaxInt64, 8),
+		"decimal:4":                  fixed(math.MinInt64, math.MaxInt64, 4),
+		"geo:lat":                    geo(90, 1e6).AsAny(),
+		"geo:lon:2":                  geo(180, 100).AsAny(),
+		"geo:point": rapid.Custom(func(t *rapid.T) any {
+			return map[string]any{"latitude": geo(90, 1e6).Draw(t, "lat"), "longitude": geo(180, 1e6).Draw(t, "lon")}
+		}),
+		"buffer":   rapid.SliceOf(rapid.Byte()).AsAny(),
+		"bits:12":  rapid.SliceOfN(rapid.Byte(), 2, 2).AsAny(),
+		"uuid":     rapid.StringMatching(`[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}`).AsAny(),
+		"ip4":      rapid.Map(rapid.SliceOfN(rapid.Byte(), 4, 4), func(b []byte) any { return fmt.Sprintf("%d.%d.%d.%d", b[0], b[1], b[2], b[3]) }),
+		"ip6":      rapid.SampledFrom([]any{"::", "::1", "2001:db8::1", "::ffff:c000:201", "1:2:3:4:5:6:7:8"}),
+		"mac":      rapid.StringMatching(`[0-9a-f]{2}(:[0-9a-f]{2}){5}`).AsAny(),
+		"cidr":     rapid.SampledFrom([]any{"0.0.0.0/0", "10.1.2.3/8", "255.255.255.255/32"}),
+		"semver":   rapid.StringMatching(`[1-9][0-9]{0,8}(\.(0|[1-9][0-9]{0,2})){2}`).AsAny(),
+		"phone":    rapid.StringMatching(`\+[1-9][0-9]{6,14}`).AsAny(),
+		"color":    rapid.StringMatching(`#[0-9a-f]{6}`).AsAny(),
+		"ean":      rapid.StringMatching(`[0-9]{8}|[0-9]{12,14}`).AsAny(),
+		"duration": rapid.SampledFrom([]any{"PT0S", "PT0.001S", "P1D", "P3DT1H2M3.004S", "PT59M"}),
+		"timeonly": rapid.Map(moment(), func(t time.Time) any { return t.Format("15:04:05.000") }),
+		"cron":     rapid.Just[any]("*/5 0 1,2 * 1-5"),
+		"locale":   rapid.SampledFrom([]any{"pt-BR", "en"}),
+		"currency": rapid.Just[any]("EUR"),
+		"country":  rapid.Just[any]("BR"),
 	}
+}
+
+// fixed gives numbers of so many steps, with all their decimals.
+func fixed(least, most int64, digits int) *rapid.Generator[any] {
+	return rapid.Map(rapid.Int64Range(least, most), func(n int64) any {
+		text := strconv.FormatInt(n, 10)
+		sign := ""
+		if n < 0 {
+			sign, text = "-", text[1:]
+		}
+		text = strings.Repeat("0", max(0, digits+1-len(text))) + text
+		return mustDecimal(sign + text[:len(text)-digits] + "." + text[len(text)-digits:])
+	})
+}
+
+// geo gives degrees as the format has them: counted from the end of the scale.
+func geo(reach, steps float64) *rapid.Generator[float64] {
+	return rapid.Map(rapid.IntRange(0, int(2*reach*steps)), func(n int) float64 { return float64(n)/steps - reach })
 }
 
 // shape draws attributes, and a function that draws a valid record of them.
@@ -169,16 +219,26 @@ func TestRecordsSurvive(t *testing.T) {
 				}
 				defer release()
 				attributes, record := shape(t, 2)
-				r, err := db.CreateResource(t.Context(), store.Definition{Name: "r", Attributes: attributes})
+				def := store.Definition{Name: "r", Attributes: attributes, Timestamps: rapid.Bool().Draw(t, "timestamps"),
+					Behavior: rapid.SampledFrom([]string{"", "body-overflow", "body-only", "enforce-limits", "truncate-data"}).Draw(t, "behavior")}
+				r, err := db.CreateResource(t.Context(), def)
 				if err != nil {
 					t.Fatal(err)
 				}
 				for range 2 { // once new, once over what is there
 					rec := store.Record(record(t))
 					rec["id"] = "x"
-					if err := r.Put(t.Context(), rec); err != nil {
-						t.Fatalf("%v: Put(%v): %v", attributes, rec, err)
+					err := r.Put(t.Context(), rec)
+					if headers, _, rawErr := store.GetRaw(t.Context(), db, "resource=r/data/id=x"); err == nil && def.Behavior == "truncate-data" && headers["_truncated"] == "true" {
+						wantTruncated(t, r, rec)
+						continue
+					} else if _, refused := errors.AsType[*store.ValidationError](err); refused && (def.Behavior == "enforce-limits" || def.Behavior == "truncate-data") {
+						wantOverLimit(t, err)
+						continue
+					} else if err != nil || rawErr != nil {
+						t.Fatalf("%v: Put(%v): %v (%v)", attributes, rec, err, rawErr)
 					}
+					wantWithinS3(t, db)
 					got, err := r.Get(t.Context(), "x")
 					if err != nil {
 						t.Fatal(err)
@@ -192,6 +252,64 @@ func TestRecordsSurvive(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+// wantWithinS3 checks that S3 would take a record's headers.
+func wantWithinS3(t *rapid.T, db *store.DB) {
+	headers, _, err := store.GetRaw(context.Background(), db, "resource=r/data/id=x")
+	size := 0
+	for name, wire := range headers {
+		size += len(name) + len(wire)
+		if strings.TrimSpace(wire) != wire || strings.ContainsFunc(wire, func(r rune) bool { return r < ' ' || r > '~' }) {
+			t.Fatalf("%q can't be a header", wire)
+		}
+	}
+	if err != nil || size > 2048 {
+		t.Fatalf("%d bytes of metadata (%v)", size, err)
+	}
+}
+
+// wantOverLimit checks that a record was refused for what a behavior can't hold.
+func wantOverLimit(t *rapid.T, err error) {
+	if text := err.Error(); !strings.HasPrefix(text, "store: r x: ") || !strings.Contains(text, "bytes of metadata") && !strings.Contains(text, "only a body can tell apart") {
+		t.Fatalf("refused for another reason: %v", err)
+	}
+}
+
+// wantTruncated checks that a truncated record holds nothing else than it was given, but
+// for one value that became empty.
+func wantTruncated(t *rapid.T, r *store.Resource, rec store.Record) {
+	got, err := r.Get(context.Background(), "x")
+	if err != nil {
+		t.Fatal(err)
+	}
+	leaves := func(m map[string]any) map[string]any {
+		out := map[string]any{}
+		var walk func(prefix string, m map[string]any)
+		walk = func(prefix string, m map[string]any) {
+			for name, v := range m {
+				out[prefix+name] = v
+				if inner, ok := v.(map[string]any); ok {
+					walk(prefix+name+".", inner)
+				}
+			}
+		}
+		walk("", m)
+		return out
+	}
+	had, empty := leaves(rec), 0
+	for path, v := range leaves(got) {
+		if _, isMap := v.(map[string]any); isMap || cdc.Equal(had[path], v) {
+			continue
+		}
+		if list, isList := v.([]any); v != "" && v != false && !(isList && len(list) == 0) {
+			t.Fatalf("%s is %v, and was %v", path, v, had[path])
+		}
+		empty++
+	}
+	if empty > 1 {
+		t.Fatalf("%d values became empty", empty)
 	}
 }
 

@@ -3,12 +3,10 @@ package store
 import (
 	"context"
 	"encoding/base64"
-	"errors"
 	"fmt"
 	"iter"
 	"math/big"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/s3db-go/replicator/cdc"
@@ -23,6 +21,8 @@ type PageOptions struct {
 	Size int
 	// Cursor is the Next of the page before; "" for the first page.
 	Cursor string
+	// Filter selects the records, as in [Resource.Query]; nil selects all.
+	Filter Filter
 }
 
 // Page is some records in the order of their keys.
@@ -49,38 +49,69 @@ type QueryOptions struct {
 	Sort []Order
 }
 
-// List gives all records in the order of their keys, reading each as it is reached.
+// List gives all records in the order of their keys, reading some of them ahead.
 // Records that come or go meanwhile may or may not be among them. The first error
 // ends the list.
 func (r *Resource) List(ctx context.Context) iter.Seq2[Record, error] {
-	return r.after(ctx, "")
+	return r.selected(ctx, nil, "")
 }
 
-// after gives the records whose id comes after the one given.
-func (r *Resource) after(ctx context.Context, id string) iter.Seq2[Record, error] {
+// selected gives the records that a filter selects and whose ids come after the one
+// given.
+func (r *Resource) selected(ctx context.Context, filter Filter, after string) iter.Seq2[Record, error] {
 	return func(yield func(Record, error) bool) {
 		s, err := r.db.schema(r.name)
 		if err != nil {
 			yield(nil, err)
 			return
 		}
-		prefix := recordPrefix(r.name)
-		for key, err := range r.db.backend.list(ctx, prefix, prefix+id) {
-			var rec Record
+		selects, err := compileFilter(filter)
+		if err != nil {
+			yield(nil, fmt.Errorf("store: %s: query: %w", r.name, err))
+			return
+		}
+		for f, err := range r.db.walk(ctx, s, s.wayOf(filter), after) {
 			if err != nil {
-				err = fmt.Errorf("store: %s: list: %w", r.name, err)
-			} else {
-				rec, err = r.db.read(ctx, s, strings.TrimPrefix(key, prefix))
-			}
-			if err != nil {
-				yield(nil, err)
+				yield(nil, f.wrong(r.name, "list", err))
 				return
 			}
-			if rec != nil && !yield(rec, nil) {
+			if f.rec != nil && selects(f.rec) && !yield(f.rec, nil) {
 				return
 			}
 		}
 	}
+}
+
+// wayOf gives the shortest way by all records that a filter selects: if it asks for
+// certain values of all of a partition's attributes, that is by these.
+func (s *schema) wayOf(filter Filter) way {
+	best, fields := s.everything(), 0
+	for i, p := range s.partitions {
+		if !p.complete || len(p.fields) <= fields {
+			continue
+		}
+		prefix, ok := p.prefix(s, func(path string) (any, bool) { return s.equated(filter, path) })
+		if ok && unfitReference(prefix) == "" {
+			best, fields = way{joined(prefix) + "/id=", &s.partitions[i]}, len(p.fields)
+		}
+	}
+	return best
+}
+
+// equated gives the value that a filter asks for, in the type of the attribute, or
+// false. Whatever equals the one then has the text of the other.
+func (s *schema) equated(filter Filter, path string) (any, bool) {
+	v, ok := filter[path]
+	if operators, isMap := asFilter(v); isMap && len(operators) == 1 {
+		v, ok = operators["$eq"]
+	}
+	a := s.byPath[path]
+	v, err := cdc.NormalizeValue(v)
+	if !ok || a == nil || v == nil || err != nil {
+		return nil, false
+	}
+	typed, reason := a.accept(v)
+	return typed, reason == ""
 }
 
 // Page gives some records in the order of their keys, and where to go on. Going
@@ -95,7 +126,7 @@ func (r *Resource) Page(ctx context.Context, opts PageOptions) (Page, error) {
 		return Page{}, fmt.Errorf("store: %s: page: the cursor or the size is not valid", r.name)
 	}
 	var page Page
-	for rec, err := range r.after(ctx, string(after)) {
+	for rec, err := range r.selected(ctx, opts.Filter, string(after)) {
 		if err != nil {
 			return Page{}, err
 		}
@@ -111,17 +142,19 @@ func (r *Resource) Page(ctx context.Context, opts PageOptions) (Page, error) {
 
 // Query gives the records that the filter selects. A filter that is not valid is
 // the only thing that the sequence gives then. The first error ends it.
+//
+// Where the filter asks for certain values of all of a partition's attributes (by a
+// plain value, or by $eq), only the records in that part of the partition are read.
+// That is as good as looking at each record, but for what another program wrote and
+// has not put into the partition, as the original does after it has returned; see
+// [Resource.Reindex]. A partition that is younger than the resource is not used.
 func (r *Resource) Query(ctx context.Context, filter Filter, opts QueryOptions) iter.Seq2[Record, error] {
 	return func(yield func(Record, error) bool) {
-		selects, err := compileFilter(filter)
 		if opts.Limit < 0 {
-			err = errors.Join(err, errors.New("the limit is negative"))
-		}
-		if err != nil {
-			yield(nil, fmt.Errorf("store: %s: query: %w", r.name, err))
+			yield(nil, fmt.Errorf("store: %s: query: the limit is negative", r.name))
 			return
 		}
-		records := r.selected(ctx, selects)
+		records := r.selected(ctx, filter, "")
 		if len(opts.Sort) > 0 {
 			records = sorted(records, opts.Sort)
 		}
@@ -131,16 +164,6 @@ func (r *Resource) Query(ctx context.Context, filter Filter, opts QueryOptions) 
 				return
 			}
 			if n++; n == opts.Limit {
-				return
-			}
-		}
-	}
-}
-
-func (r *Resource) selected(ctx context.Context, selects condition) iter.Seq2[Record, error] {
-	return func(yield func(Record, error) bool) {
-		for rec, err := range r.List(ctx) {
-			if (err != nil || selects(rec)) && !yield(rec, err) {
 				return
 			}
 		}
@@ -215,13 +238,27 @@ func exact(v any) (*big.Rat, bool) {
 	return nil, false
 }
 
-// Count gives the number of records.
-func (r *Resource) Count(ctx context.Context) (int, error) {
+// Count gives the number of records, or of those that all of the filters select. With
+// filters it reads records, as [Resource.Query] does; without it only lists keys.
+func (r *Resource) Count(ctx context.Context, filters ...Filter) (int, error) {
+	n := 0
+	if len(filters) > 0 {
+		both := filters[0]
+		if len(filters) > 1 {
+			both = Filter{"$and": filters}
+		}
+		for _, err := range r.selected(ctx, both, "") {
+			if err != nil {
+				return 0, err
+			}
+			n++
+		}
+		return n, nil
+	}
 	if _, err := r.db.schema(r.name); err != nil {
 		return 0, err
 	}
 	prefix := recordPrefix(r.name)
-	n := 0
 	for _, err := range r.db.backend.list(ctx, prefix, prefix) {
 		if err != nil {
 			return 0, fmt.Errorf("store: %s: count: %w", r.name, err)

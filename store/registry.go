@@ -48,6 +48,9 @@ func (g registry) follow(paths []string, now time.Time) registry {
 	}
 	for _, path := range paths {
 		if _, ok := next.Mapping[path]; !ok {
+			for slices.Contains(paths, shortKey(next.NextIndex)) {
+				next.NextIndex++ // the original would take the key for the attribute of that name
+			}
 			next.Mapping[path] = next.NextIndex
 			next.NextIndex++
 		}
@@ -57,22 +60,44 @@ func (g registry) follow(paths []string, now time.Time) registry {
 
 // registryPaths gives the paths that need a number, in the order in which new ones
 // get it: first the leaves, then the nested attributes themselves, whose keys hold
-// what no leaf can say: that the object is empty, or null.
+// what no leaf can say: that the object is empty, or null. The original takes the
+// words of a definition in object form for leaves too.
 func registryPaths(attrs []*attribute) []string {
 	var leaves, nodes []string
 	var walk func([]*attribute)
 	walk = func(attrs []*attribute) {
 		for _, a := range attrs {
-			if a.kind != kindNested {
+			switch d := a.declared.(type) {
+			case nil:
+				nodes = append(nodes, a.path)
+				walk(a.fields)
+			case map[string]any:
+				if _, ofPlugin := d["__plugin__"]; !ofPlugin {
+					leaves = append(leaves, wordPaths(a.path, d)...)
+					nodes = append(nodes, a.path)
+				}
+			default:
 				leaves = append(leaves, a.path)
-				continue
 			}
-			nodes = append(nodes, a.path)
-			walk(a.fields)
 		}
 	}
 	walk(attrs)
 	return append(leaves, nodes...)
+}
+
+func wordPaths(path string, words map[string]any) []string {
+	var out []string
+	for _, name := range slices.Sorted(maps.Keys(words)) {
+		inner, isMap := words[name].(map[string]any)
+		switch {
+		case isMark(name):
+		case isMap && len(inner) > 0:
+			out = append(out, wordPaths(path+"."+name, inner)...)
+		default:
+			out = append(out, path+"."+name)
+		}
+	}
+	return out
 }
 
 // shortKey is the header name of a number.

@@ -6,89 +6,6 @@ import (
 	"slices"
 )
 
-// Names of the attributes that Timestamps adds.
-const (
-	createdAt = "createdAt"
-	updatedAt = "updatedAt"
-	timeRule  = "datetime|optional"
-)
-
-// Attributes maps an attribute's name to its definition: a string like
-// "string|required|min:3", or Attributes (or a map[string]any) of their own.
-//
-// Types, with the Go type that a record holds them in:
-//
-//	string, email, url         string
-//	secret                     string, encrypted at rest
-//	number                     float64
-//	number|integer             int64
-//	boolean                    bool
-//	datetime                   time.Time in UTC, cut to milliseconds
-//	dateonly                   string like 2006-01-02
-//	json                       anything; times and bytes become text
-//	object                     map[string]any
-//	array|items:string         []any of string
-//	array|items:number         []any of float64, or of int64 with |integer
-//	array, array|items:json    []any of anything
-//	embedding, embedding:256   []any of float64, rounded to six decimals
-//
-// Modifiers are required, optional (the default), default:x, and min:n and max:n
-// for the value of a number or the length of anything else, for which
-// minlength:n, maxlength:n and length:n are other names.
-type Attributes map[string]any
-
-// Definition says what a resource's records look like.
-type Definition struct {
-	// Name of the resource. Like an id, it can't hold / \ = % or control characters.
-	Name string
-	// Attributes of a record besides its id.
-	Attributes Attributes
-	// Timestamps keeps the times of a record's insert and last write in the
-	// attributes createdAt and updatedAt.
-	Timestamps bool
-}
-
-// compile gives the attributes in the order of their names, those of Timestamps
-// included, or a *ValidationError.
-func (d Definition) compile() ([]*attribute, error) {
-	var faults []Fault
-	if reason := unfitID(d.Name); reason != "" {
-		faults = append(faults, Fault{"", "the name of a resource " + reason})
-	}
-	for _, name := range []string{createdAt, updatedAt} {
-		if rule, ok := d.Attributes[name]; d.Timestamps && ok && rule != timeRule {
-			faults = append(faults, Fault{name, "is an attribute that timestamps define"})
-		}
-	}
-	attrs, bad := parseAttributes("", d.declared())
-	return attrs, invalid(d.Name, "", append(faults, bad...))
-}
-
-// declared gives the attributes as the catalogue holds them.
-func (d Definition) declared() map[string]any {
-	out := plain(d.Attributes)
-	if d.Timestamps {
-		out[createdAt], out[updatedAt] = timeRule, timeRule
-	}
-	return out
-}
-
-// plain copies attributes to the types that JSON decodes to.
-func plain(attrs map[string]any) map[string]any {
-	out := make(map[string]any, len(attrs))
-	for name, def := range attrs {
-		switch def := def.(type) {
-		case Attributes:
-			out[name] = plain(def)
-		case map[string]any:
-			out[name] = plain(def)
-		default:
-			out[name] = def
-		}
-	}
-	return out
-}
-
 // Resource is a named kind of records in a store. Safe for concurrent use. Its
 // methods give [ErrNoResource] while there is no resource of that name, and
 // otherwise follow its present definition.
@@ -107,27 +24,6 @@ func (r *Resource) Definition() (Definition, error) {
 		return Definition{}, err
 	}
 	return s.definition(), nil
-}
-
-// definition gives what the schema was compiled from.
-func (s *schema) definition() Definition {
-	def := Definition{Name: s.resource, Attributes: redeclare(s.attributes), Timestamps: s.timestamps}
-	if s.timestamps {
-		delete(def.Attributes, createdAt)
-		delete(def.Attributes, updatedAt)
-	}
-	return def
-}
-
-func redeclare(attrs []*attribute) Attributes {
-	out := make(Attributes, len(attrs))
-	for _, a := range attrs {
-		out[a.name] = a.definition
-		if a.kind == kindNested {
-			out[a.name] = redeclare(a.fields)
-		}
-	}
-	return out
 }
 
 // Get gives a record, with its id, or [ErrNotFound]. The record is the caller's.

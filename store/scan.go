@@ -6,17 +6,12 @@ import (
 	"fmt"
 
 	"github.com/s3db-go/replicator/cdc"
-	"github.com/s3db-go/replicator/internal/codec"
 )
 
 var (
 	_ cdc.Scanner = (*DB)(nil)
 	_ cdc.Lister  = (*DB)(nil)
 )
-
-// scanBytes ends a scan's result, so that large records don't add up: a quarter of what
-// a destination loads at once.
-const scanBytes = 4 << 20
 
 // Scan gives up to limit of a resource's records whose ids come after the one given, in
 // the order of their bytes, as Get would give them; fewer if they take more than 4 MiB.
@@ -31,29 +26,24 @@ func (db *DB) Scan(ctx context.Context, resource, after string, limit int) ([]cd
 	if err != nil {
 		return nil, err
 	}
-	prefix := recordPrefix(resource)
 	var rows []cdc.Row
 	size := 0
-	for key, err := range db.backend.list(ctx, prefix, prefix+after) {
+	way := s.everything()
+	for f, err := range db.walk(ctx, s, way, after) {
 		if err != nil {
-			return nil, fmt.Errorf("store: %s: scan: %w", resource, err)
+			return nil, f.wrong(resource, "scan", err)
 		}
-		id := key[len(prefix):]
-		rec, err := db.read(ctx, s, id)
-		if err != nil {
-			return nil, err
-		}
-		if rec == nil {
+		if f.rec == nil {
 			continue // deleted since the names were listed
 		}
-		rows = append(rows, cdc.Row{RecordID: id, Data: rec, SchemaVersion: s.version})
-		size += codec.SizeChange(&cdc.Change{Data: rec})
-		if len(rows) == limit || size >= scanBytes {
+		rows = append(rows, cdc.Row{RecordID: way.id(f.key), Data: f.rec, SchemaVersion: s.version})
+		size += f.size
+		if len(rows) == limit || size >= readBytes {
 			break
 		}
 	}
 	// After they were read: what is flushed then is what was read, or newer.
-	if err := db.backend.flush(ctx, prefix); err != nil {
+	if err := db.backend.flush(ctx, way.prefix); err != nil {
 		return nil, fmt.Errorf("store: %s: scan: %w", resource, err)
 	}
 	return rows, nil

@@ -1,7 +1,8 @@
 package store
 
 import (
-	"fmt"
+	"cmp"
+	"encoding/json"
 	"maps"
 	"slices"
 	"strconv"
@@ -16,375 +17,168 @@ type schema struct {
 	version    int
 	behavior   string
 	timestamps bool
+	ids        idRule
 	attributes []*attribute
+	partitions []partition
 	paths      map[string]string     // short key → dotted path
 	keys       map[string]string     // dotted path → short key
 	byPath     map[string]*attribute // of every depth
 	burned     map[string]bool       // short keys of attributes that were removed
+	former     map[string]former     // by the number of an earlier version, as text
 	retired    []cdc.Field           // what earlier versions kept secret and this one does not
 	readonly   string                // why the resource can't be written, "" if it can
 }
 
-// kind is how an attribute's values are typed, stored and compared.
-type kind uint8
-
-const (
-	kindString kind = iota
-	kindEmail
-	kindURL
-	kindSecret
-	kindNumber
-	kindInteger
-	kindBoolean
-	kindDatetime
-	kindDateonly
-	kindJSON
-	kindObject    // a map, as JSON text
-	kindNested    // a map with attributes of its own, each stored by itself
-	kindStrings   // arrays by what is in them
-	kindNumbers   //
-	kindIntegers  //
-	kindEmbedding // numbers with six decimals
-	kindList      // anything, as JSON text
-)
-
-// attribute is one attribute of a definition.
-type attribute struct {
-	name       string
-	path       string
-	kind       kind
-	definition string // as it was declared; "" if nested
-	required   bool
-	min, max   *float64 // of a number, or of a length
-	fallback   any      // what an absent value becomes; nil for nothing
-	fields     []*attribute
+// former is what has to be known of an earlier version to read its records.
+type former struct {
+	behavior   string
+	attributes map[string]*attribute // by path; those that are declared otherwise now
 }
 
-// embeddingLength is the fixed length from which the original stores an array of
-// numbers as an embedding.
-const embeddingLength = 256
-
-// parseAttributes compiles a definition's attributes, in the order of their names.
-// It tells every fault.
-func parseAttributes(prefix string, attrs map[string]any) ([]*attribute, []Fault) {
-	var out []*attribute
-	var faults []Fault
-	for _, name := range slices.Sorted(maps.Keys(attrs)) {
-		path := prefix + name
-		if reason := unfitAttribute(prefix, name); reason != "" {
-			faults = append(faults, Fault{path, reason})
-			continue
+// keyMap gives the short keys by path as JSON, in the order of their numbers.
+func (s *schema) keyMap() []byte {
+	paths := slices.SortedFunc(maps.Keys(s.keys), func(a, b string) int {
+		return cmp.Or(cmp.Compare(len(s.keys[a]), len(s.keys[b])), cmp.Compare(s.keys[a], s.keys[b]))
+	})
+	out := []byte{'{'}
+	for i, path := range paths {
+		if i > 0 {
+			out = append(out, ',')
 		}
-		a, bad := parseAttribute(path, attrs[name])
-		a.name = name
-		out = append(out, a)
-		faults = append(faults, bad...)
+		name, _ := marshalJSON(path)
+		out = append(out, name...)
+		out = append(out, ':')
+		out = strconv.AppendQuote(out, s.keys[path])
 	}
-	return out, faults
+	return append(out, '}')
 }
 
-// unfitAttribute says why a name can't be an attribute's, "" if it can.
-func unfitAttribute(prefix, name string) string {
-	switch {
-	case name == "":
-		return "has no name"
-	case prefix == "" && (name == "id" || name == "metadata_updatedat"):
-		return "the format uses this name itself"
-	case strings.HasPrefix(name, "_"):
-		return "names that begin with _ are the format's own"
-	case strings.ContainsAny(name, ".$"):
-		return "a name can't hold . or $"
-	case prefix != "" && name == "type":
-		return "a nested type means a definition in object form, which is not supported yet"
-	}
-	return ""
-}
-
-func parseAttribute(path string, declared any) (*attribute, []Fault) {
-	switch d := declared.(type) {
-	case string:
-		a, reason := parseDefinition(d)
-		a.path = path
-		if reason != "" {
-			return a, []Fault{{path, reason}}
-		}
-		return a, nil
-	case map[string]any:
-		fields, faults := parseAttributes(path+".", d)
-		return &attribute{path: path, kind: kindNested, fields: fields}, faults
-	}
-	return &attribute{path: path}, []Fault{{path, fmt.Sprintf("a %T is no definition: want a string or nested attributes", declared)}}
-}
-
-// parseDefinition reads "type|modifier|modifier:value". The reason says what is
-// wrong, "" if nothing is.
-func parseDefinition(text string) (*attribute, string) {
-	a := &attribute{definition: text}
-	declared, rest, _ := strings.Cut(text, "|")
-	typ, arg, _ := strings.Cut(declared, ":")
-	mods := modifiers{}
-	for m := range strings.SplitSeq(rest, "|") {
-		name, value, _ := strings.Cut(m, ":")
-		if m == "" {
-			continue
-		}
-		if _, twice := mods[name]; twice {
-			return a, fmt.Sprintf("%q is given twice", name)
-		}
-		mods[name] = value
-	}
-	var reason string
-	if a.kind, reason = kindOf(typ, mods); reason != "" {
-		return a, reason
-	}
-	if arg != "" {
-		if typ != "embedding" {
-			return a, fmt.Sprintf("type %q takes no argument", typ)
-		}
-		mods["length"] = arg
-	}
-	if seen := originalType(text); seen != "" && seen != typ {
-		return a, fmt.Sprintf("the original would read the definition %q as of type %s", text, seen)
-	}
-	return a, a.apply(mods)
-}
-
-// modifiers are what follows a type: names and values, "" for those without one.
-type modifiers map[string]string
-
-func (m modifiers) flag(name string) bool {
-	value, ok := m[name]
-	return ok && value != "false"
-}
-
-// kindOf gives the kind of a type's name and of what an array holds.
-func kindOf(typ string, mods modifiers) (kind, string) {
-	switch typ {
-	case "string":
-		return kindString, ""
-	case "email":
-		return kindEmail, ""
-	case "url":
-		return kindURL, ""
-	case "secret":
-		return kindSecret, ""
-	case "number":
-		if mods.flag("integer") {
-			return kindInteger, ""
-		}
-		return kindNumber, ""
-	case "boolean":
-		return kindBoolean, ""
-	case "datetime":
-		return kindDatetime, ""
-	case "dateonly":
-		return kindDateonly, ""
-	case "json":
-		return kindJSON, ""
-	case "object":
-		return kindObject, ""
-	case "embedding":
-		return kindEmbedding, ""
-	case "array":
-		return arrayKind(mods)
-	case "password", "ip4", "ip6", "buffer", "bits", "money", "crypto", "decimal", "geo", "uuid", "mac", "cidr", "semver",
-		"phone", "color", "duration", "ean", "cron", "locale", "currency", "country", "any", "date", "timeonly":
-		return 0, fmt.Sprintf("type %q is not supported yet", typ)
-	}
-	switch typ {
-	case "int", "integer":
-		return 0, fmt.Sprintf("type %q is not known; want number|integer", typ)
-	case "bool":
-		return 0, fmt.Sprintf("type %q is not known; want boolean", typ)
-	}
-	return 0, fmt.Sprintf("type %q is not known; the types are string, number, boolean, datetime, dateonly, json, object, array, secret, email, url, embedding", typ)
-}
-
-func arrayKind(mods modifiers) (kind, string) {
-	switch items := mods["items"]; items {
-	case "string":
-		return kindStrings, ""
-	case "number":
-		length, _ := strconv.Atoi(mods["length"])
-		switch {
-		case length >= embeddingLength:
-			return kindEmbedding, ""
-		case mods.flag("integer"):
-			return kindIntegers, ""
-		}
-		return kindNumbers, ""
-	case "", "json", "object":
-		return kindList, ""
-	default:
-		return 0, fmt.Sprintf("an array of %q is not supported yet", items)
-	}
-}
-
-// originalType gives the type that the original takes a definition for. It looks
-// for these words anywhere, so that a default of "number1" makes a number; "" if
-// it finds none and goes by what the definition begins with.
-func originalType(text string) string {
-	for _, word := range []string{"embedding", "array", "secret", "password", "ip4", "ip6", "buffer", "bits", "money", "crypto",
-		"decimal", "geo:", "number", "boolean", "bool", "json", "object"} {
-		if strings.Contains(text, word) {
-			return word
-		}
-	}
-	return ""
-}
-
-// apply sets what the modifiers say.
-func (a *attribute) apply(mods modifiers) string {
-	for _, name := range slices.Sorted(maps.Keys(mods)) {
-		value := mods[name]
-		var reason string
-		switch name {
-		case "required":
-			a.required = mods.flag(name)
-		case "optional":
-			if mods.flag(name) && mods.flag("required") {
-				reason = "is both required and optional"
-			}
-		case "integer":
-			if a.kind == kindNumber || a.kind == kindInteger || a.kind == kindIntegers {
-				break
-			}
-			reason = "only a number can be an integer"
-		case "items":
-			if a.kind < kindStrings {
-				reason = "only an array has items"
-			}
-		case "min", "max":
-			reason = a.bound(name, value, a.hasLength() || a.kind == kindNumber || a.kind == kindInteger)
-		case "minlength", "maxlength", "length":
-			reason = a.bound(name, value, a.hasLength())
-		case "default":
-			if a.fallback, reason = a.parseDefault(value); reason != "" {
-				reason = fmt.Sprintf("default %q: %s", value, reason)
-			}
-		default:
-			reason = fmt.Sprintf("modifier %q is not supported", name)
-		}
-		if reason != "" {
-			return reason
-		}
-	}
-	return ""
-}
-
-func (a *attribute) bound(name, value string, fits bool) string {
-	if !fits {
-		return fmt.Sprintf("modifier %q does not fit the type", name)
-	}
-	n, err := strconv.ParseFloat(value, 64)
+// compile gives nil for an entry without a definition, which the original drops.
+func (e *entry) compile(name string) (*schema, error) {
+	v, ok, err := e.current()
 	if err != nil {
-		return fmt.Sprintf("%s %q is not a number", name, value)
+		return nil, damaged(name, err)
 	}
-	if strings.HasPrefix(name, "m") {
-		name = name[:3]
+	if !ok {
+		return nil, nil
 	}
-	if name != "max" {
-		a.min = &n
+	attrs, faults := leniently.parse("", imported(v.Attributes))
+	if err := invalid(name, "", faults); err != nil {
+		return nil, err
 	}
-	if name != "min" {
-		a.max = &n
+	if len(attrs) > 0 && len(e.SchemaRegistry.Mapping) == 0 {
+		return nil, noShortKeys(name)
 	}
-	return ""
-}
-
-// hasLength reports whether min and max count characters or items.
-func (a *attribute) hasLength() bool {
-	switch a.kind {
-	case kindString, kindEmail, kindURL, kindSecret, kindStrings, kindNumbers, kindIntegers, kindEmbedding, kindList:
-		return true
+	s := &schema{
+		resource: name, version: versionNumber(e.currentName()), behavior: v.Behavior, timestamps: v.Timestamps, ids: v.idRule(),
+		attributes: attrs, paths: make(map[string]string), keys: make(map[string]string),
+		byPath: byPath(attrs), burned: make(map[string]bool), readonly: v.unwritable(), retired: e.retired(attrs),
 	}
-	return false
-}
-
-// parseDefault types the text of a default.
-func (a *attribute) parseDefault(text string) (any, string) {
-	var v any = text
-	switch a.kind {
-	case kindNumber, kindInteger:
-		d, err := cdc.ParseDecimal(text)
-		if err != nil {
-			return nil, "is not a number"
+	if s.partitions, err = v.partitions(); err != nil {
+		return nil, damaged(name, err)
+	}
+	if faults := s.unfitPartitions(); s.readonly == "" && len(faults) > 0 {
+		s.readonly = "has the partition " + faults[0].Attribute + ", which " + faults[0].Reason
+	}
+	for i, p := range s.partitions {
+		s.partitions[i].complete = e.always(p)
+	}
+	for path, index := range e.SchemaRegistry.Mapping {
+		s.paths[shortKey(index)], s.keys[path] = path, shortKey(index)
+	}
+	for path, key := range e.pluginKeys() {
+		s.paths[key], s.keys[path] = path, key
+	}
+	for _, b := range e.SchemaRegistry.Burned {
+		if _, used := s.paths[shortKey(b.Index)]; !used {
+			s.burned[shortKey(b.Index)] = true
 		}
-		v = d
-	case kindBoolean:
-		switch text {
-		case "true":
-			v = true
-		case "false":
-			v = false
-		default:
-			return nil, "is neither true nor false"
-		}
-	case kindString, kindEmail, kindURL, kindDatetime, kindDateonly:
-	default:
-		return nil, "the type has no defaults yet"
 	}
-	return a.accept(v)
+	s.former = e.former(s.byPath)
+	return s, nil
 }
 
-// describe translates attributes into the contract's fields.
-func describe(attrs []*attribute) []cdc.Field {
-	var fields []cdc.Field
-	for _, a := range attrs {
-		f := cdc.Field{Name: a.name, Required: a.required, Secret: a.kind == kindSecret, Native: a.definition}
-		f.Type, f.Fields = a.describe()
-		fields = append(fields, f)
+func byPath(attrs []*attribute) map[string]*attribute {
+	out := make(map[string]*attribute)
+	var walk func([]*attribute)
+	walk = func(attrs []*attribute) {
+		for _, a := range attrs {
+			out[a.path] = a
+			walk(a.fields)
+		}
 	}
-	return fields
+	walk(attrs)
+	return out
 }
 
-func (a *attribute) describe() (cdc.Type, []cdc.Field) {
-	switch a.kind {
-	case kindString, kindEmail, kindURL, kindSecret:
-		return cdc.TypeString, nil
-	case kindNumber:
-		return cdc.TypeFloat, nil
-	case kindInteger:
-		return cdc.TypeInt, nil
-	case kindBoolean:
-		return cdc.TypeBool, nil
-	case kindDatetime:
-		return cdc.TypeTime, nil
-	case kindDateonly:
-		return cdc.TypeDate, nil
-	case kindObject:
-		return cdc.TypeObject, nil
-	case kindNested:
-		return cdc.TypeObject, describe(a.fields)
-	case kindStrings:
-		return cdc.TypeArray, []cdc.Field{{Type: cdc.TypeString}}
-	case kindNumbers, kindEmbedding:
-		return cdc.TypeArray, []cdc.Field{{Type: cdc.TypeFloat}}
-	case kindIntegers:
-		return cdc.TypeArray, []cdc.Field{{Type: cdc.TypeInt}}
-	case kindList:
-		return cdc.TypeArray, nil
-	}
-	return cdc.TypeAny, nil
-}
-
-// retire gives the attributes that were secret then and are not now, in the shape
-// that they had then.
-func retire(then, now []*attribute) []cdc.Field {
-	var out []cdc.Field
-	for _, a := range then {
-		var present attribute
-		if i := slices.IndexFunc(now, func(b *attribute) bool { return b.name == a.name }); i >= 0 {
-			present = *now[i]
-		}
-		switch {
-		case a.kind == kindSecret && present.kind != kindSecret:
-			out = append(out, cdc.Field{Name: a.name, Type: cdc.TypeString, Secret: true})
-		case a.kind == kindNested:
-			if parts := retire(a.fields, present.fields); parts != nil {
-				out = append(out, cdc.Field{Name: a.name, Type: cdc.TypeObject, Fields: parts})
-			}
-		}
+// pluginKeys gives the short keys of attributes that a plugin of the original owns.
+func (e *entry) pluginKeys() map[string]string {
+	var plugins map[string]struct{ Mapping map[string]string }
+	_ = json.Unmarshal(e.PluginSchemaRegistry, &plugins) // without it their values are leftovers
+	out := make(map[string]string)
+	for _, plugin := range plugins {
+		maps.Copy(out, plugin.Mapping)
 	}
 	return out
+}
+
+// former gives what reading the records of earlier versions takes. Readers of the
+// original take everything for the present version's, and then find numbers in what
+// was text.
+func (e *entry) former(now map[string]*attribute) map[string]former {
+	out := make(map[string]former, len(e.Versions))
+	for name := range e.Versions {
+		v, err := e.named(name)
+		if name == e.currentName() || err != nil {
+			continue
+		}
+		then, _ := leniently.parse("", imported(v.Attributes))
+		f := former{behavior: v.Behavior, attributes: make(map[string]*attribute)}
+		for path, a := range byPath(then) {
+			if b := now[path]; b != nil && a.kind != kindNested && !a.storedAs(b) {
+				f.attributes[path] = a
+			}
+		}
+		out[strings.TrimPrefix(name, "v")] = f
+	}
+	return out
+}
+
+// storedAs reports whether two attributes have the same stored form for each value.
+func (a *attribute) storedAs(b *attribute) bool {
+	if a.literal != b.literal {
+		return false
+	}
+	isText := func(a *attribute) bool {
+		return a.kind <= kindAny || a.literal
+	}
+	return isText(a) && isText(b) || a.kind == b.kind && a.form == b.form && a.digits == b.digits && a.bits == b.bits
+}
+
+// retired gives what the former versions kept secret and the present attributes do not.
+// A version that can't be read any more tells nothing.
+func (e *entry) retired(now []*attribute) (out []cdc.Field) {
+	for _, name := range slices.Sorted(maps.Keys(e.Versions)) {
+		v, err := e.named(name)
+		if name == e.currentName() || err != nil {
+			continue
+		}
+		then, _ := leniently.parse("", imported(v.Attributes))
+		out = append(out, retire(then, now)...)
+	}
+	return out
+}
+
+// schemas compiles every resource of the catalogue. One that can't be compiled is
+// given as the error that using it gives.
+func (c *catalogue) schemas() (map[string]*schema, map[string]error) {
+	usable, unusable := make(map[string]*schema), make(map[string]error)
+	for name, e := range c.Resources {
+		if s, err := e.compile(name); err != nil {
+			unusable[name] = err
+		} else if s != nil {
+			usable[name] = s
+		}
+	}
+	return usable, unusable
 }

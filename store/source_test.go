@@ -2,10 +2,12 @@ package store_test
 
 import (
 	"context"
+	"fmt"
 	"testing"
 
 	"github.com/s3db-go/replicator/cdc"
 	"github.com/s3db-go/replicator/cdc/sourcetest"
+	"github.com/s3db-go/replicator/internal/testbed"
 	"github.com/s3db-go/replicator/store"
 )
 
@@ -13,6 +15,7 @@ import (
 var backends = map[string]func(t *testing.T) string{
 	"memory": func(*testing.T) string { return "memory://test" },
 	"file":   func(t *testing.T) string { return "file://" + t.TempDir() + "?sync=off" },
+	"s3":     func(t *testing.T) string { return testbed.S3(t) + "/some/prefix" },
 }
 
 func eachBackend(t *testing.T, test func(t *testing.T, connection string)) {
@@ -67,6 +70,7 @@ func sourceHarness(t *testing.T, connection string) sourcetest.Harness {
 	if err := define(t.Context(), "things"); err != nil {
 		t.Fatal(err)
 	}
+	redefined := 0
 	withID := func(id string, rec cdc.Record) cdc.Record {
 		rec = rec.Clone()
 		rec["id"] = id
@@ -76,6 +80,13 @@ func sourceHarness(t *testing.T, connection string) sourcetest.Harness {
 		Source:   db,
 		Resource: "things",
 		Create:   define,
+		Redefine: func(ctx context.Context, name string) error {
+			redefined++
+			_, err := db.CreateResource(ctx, store.Definition{
+				Name: name, Attributes: store.Attributes{"name": "string|max:20", "n": "number|integer", fmt.Sprint("extra", redefined): "string"},
+			})
+			return err
+		},
 		Insert: func(ctx context.Context, resource, id string, rec cdc.Record) error {
 			_, err := db.Resource(resource).Insert(ctx, withID(id, rec))
 			return err

@@ -12,8 +12,12 @@
 //
 // # What it does not
 //
-// Several processes may share a directory if they write different records; two
-// that define resources at the same time may lose one's definition. Of the
+// Several processes may share a bucket or a directory if they write different records.
+// On a server one is noticed that writes to the same: a change is then made once more
+// to the record as it is now, and after many such tries it is [ErrConflict]; a Put
+// that nobody captures asks nothing. Definitions have a lock on a server, that of the original; of two that
+// define resources in a directory at the same time, one's definition may be lost. What
+// others define is seen when the store is opened, or when it defines something itself. Of the
 // format's types, behaviors and partitions only those named at [Definition] can be
 // written; the others are refused by name.
 //
@@ -80,8 +84,19 @@ func WithPassphrase(passphrase string) Option {
 //   - file:///abs/path, file://./rel/path — in a directory, made if it is missing.
 //     With ?sync=off nothing is flushed, and a loss of power may take what was
 //     written lately.
+//   - s3://KEY:SECRET@bucket/prefix — on Amazon S3. The bucket must be there. Without
+//     a key and a secret the environment gives them, in any of Amazon's ways. The bucket is asked for its region, unless ?region= names it;
+//     ?sessionToken= goes with a key that needs one.
+//   - http://KEY:SECRET@host:port/bucket/prefix, https://… — on another server of the
+//     same protocol, with the same parameters.
 //
-// Either takes ?passphrase=, see [WithPassphrase]. ctx bounds the call.
+// Characters that mean something in a URL must be escaped in a key or a secret: / is
+// %2F, + is %2B. All take ?passphrase=, see [WithPassphrase]. Parameters with a point in
+// their names, which the original hands to its HTTP client, have no effect.
+//
+// Requests to a server are sent again after what may pass by itself, four times in
+// about a second, and each has 32 seconds for its answer. Errors of a server wrap
+// [ErrUnavailable], [ErrDenied], [ErrNoBucket] or [ErrRefused]. ctx bounds the call.
 func Open(ctx context.Context, connectionString string, opts ...Option) (*DB, error) {
 	s, err := parseConnection(connectionString)
 	if err != nil {
@@ -90,7 +105,7 @@ func Open(ctx context.Context, connectionString string, opts ...Option) (*DB, er
 	for _, opt := range opts {
 		opt(&s)
 	}
-	b, err := s.open()
+	b, err := s.open(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("store: open: %w", err)
 	}
@@ -110,6 +125,19 @@ func openOn(ctx context.Context, b backend, passphrase string) (*DB, error) {
 	db := &DB{backend: b, secrets: newSealer(passphrase)}
 	db.usable, db.unusable = c.schemas()
 	return db, nil
+}
+
+// Check asks the backend for what it always has, to tell whether it can be used. ctx
+// bounds the call.
+func (db *DB) Check(ctx context.Context) error {
+	db.mu.RLock()
+	closed := db.closed
+	db.mu.RUnlock()
+	if closed {
+		return ErrClosed
+	}
+	_, err := readCatalogue(ctx, db.backend)
+	return err
 }
 
 // Close gives the backend back. Calls that are under way may fail, those that come
@@ -163,7 +191,7 @@ func (db *DB) ChangeResource(ctx context.Context, name string, change func(there
 }
 
 // redefine brings a definition into the catalogue as it is now, under the catalogue's
-// lock.
+// locks: that of this DB, and where others write to it, that of the format.
 func (db *DB) redefine(ctx context.Context, name string, choose func(*catalogue) (Definition, error)) (*Resource, error) {
 	// The catalogue is locked like a record, of no resource.
 	release, err := db.locks.Lock(ctx, cdc.Key{RecordID: catalogueKey})
@@ -177,47 +205,70 @@ func (db *DB) redefine(ctx context.Context, name string, choose func(*catalogue)
 	if closed {
 		return nil, ErrClosed
 	}
-	c, err := readCatalogue(ctx, db.backend)
-	if err != nil {
-		return nil, err
+	c, changed, err := db.redefined(ctx, choose)
+	if err == nil && changed && db.backend.remote() {
+		// Only now: most calls find what they want, and should not stop other writers.
+		unlock, lockErr := lockCatalogue(ctx, db.backend)
+		if lockErr != nil {
+			return nil, lockErr
+		}
+		defer unlock()
+		c, changed, err = db.redefined(ctx, choose)
 	}
-	def, err := choose(c)
-	if err != nil {
-		return nil, err
+	if err == nil && changed {
+		err = db.writeCatalogue(ctx, c)
 	}
-	if err := db.define(ctx, c, def); err != nil {
+	if err != nil {
 		return nil, err
 	}
 	usable, unusable := c.schemas()
 	db.mu.Lock()
-	defer db.mu.Unlock()
 	db.usable, db.unusable = usable, unusable
+	db.mu.Unlock()
+	db.announceSchema(ctx, name)
 	return db.Resource(name), nil
 }
 
-// define makes def part of the catalogue, and writes that if it changed anything.
-func (db *DB) define(ctx context.Context, c *catalogue, def Definition) error {
-	attrs, err := def.compile()
+// redefined gives the catalogue as it is now with the definition that choose gives, and
+// whether that changes anything.
+func (db *DB) redefined(ctx context.Context, choose func(*catalogue) (Definition, error)) (c *catalogue, changed bool, err error) {
+	if c, err = readCatalogue(ctx, db.backend); err != nil {
+		return nil, false, err
+	}
+	def, err := choose(c)
 	if err != nil {
-		return err
+		return nil, false, err
+	}
+	changed, err = db.define(c, def)
+	return c, changed, err
+}
+
+// define makes def part of the catalogue, and reports whether that changed anything.
+func (db *DB) define(c *catalogue, def Definition) (changed bool, err error) {
+	attrs, err := def.compile(c.attributesOf(def.Name))
+	if err != nil {
+		return false, err
 	}
 	if reason := db.backend.refuses(def.Name); reason != "" {
-		return invalid(def.Name, "", []Fault{{"", reason}})
+		return false, invalid(def.Name, "", []Fault{{"", reason}})
 	}
 	if db.secrets == nil && slices.ContainsFunc(attrs, (*attribute).hidesSecret) {
-		return fmt.Errorf("store: %s: %w", def.Name, ErrNoPassphrase)
+		return false, fmt.Errorf("store: %s: %w", def.Name, ErrNoPassphrase)
 	}
-	now := time.Now()
-	changed, err := c.define(def, attrs, now)
-	if err != nil || !changed {
-		return err
+	return c.define(def, attrs, time.Now())
+}
+
+// writeCatalogue writes the catalogue in place of the one that it was made of.
+func (db *DB) writeCatalogue(ctx context.Context, c *catalogue) error {
+	o, err := c.encode(time.Now())
+	if err == nil {
+		err = db.backend.swap(context.WithoutCancel(ctx), catalogueKey, &o, c.tag)
 	}
-	o, err := c.encode(now)
+	if errors.Is(err, errChanged) {
+		err = ErrConflict // by one who does not know the lock
+	}
 	if err != nil {
-		return fmt.Errorf("store: %s: %w", def.Name, err)
-	}
-	if err := db.backend.put(context.WithoutCancel(ctx), catalogueKey, o); err != nil {
-		return fmt.Errorf("store: %s: write %s: %w", def.Name, catalogueKey, err)
+		return fmt.Errorf("store: write %s: %w", catalogueKey, err)
 	}
 	return nil
 }
@@ -240,16 +291,22 @@ func (db *DB) schema(resource string) (*schema, error) {
 
 // read gives a record as it is stored, nil if there is none.
 func (db *DB) read(ctx context.Context, s *schema, id string) (Record, error) {
+	rec, _, err := db.readTagged(ctx, s, id)
+	return rec, err
+}
+
+// readTagged is read, with the tag of the object that holds the record.
+func (db *DB) readTagged(ctx context.Context, s *schema, id string) (Record, string, error) {
 	if unfitID(id) != "" {
-		return nil, nil // and no name of a file either
+		return nil, noTag, nil // and no name of a file either
 	}
 	o, err := db.backend.get(ctx, recordKey(s.resource, id))
 	if errors.Is(err, errAbsent) {
-		return nil, nil
+		return nil, noTag, nil
 	}
 	if err != nil {
-		return nil, recordError(s.resource, id, err)
+		return nil, noTag, recordError(s.resource, id, err)
 	}
 	rec, err := s.decode(id, o, db.secrets)
-	return rec, recordError(s.resource, id, err)
+	return rec, o.tag, recordError(s.resource, id, err)
 }

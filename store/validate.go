@@ -60,17 +60,12 @@ func (s *schema) normalize(fields Record) (Record, []Fault) {
 			continue
 		}
 		path, reason, _ := strings.Cut(strings.TrimPrefix(err.Error(), "field "), ": ")
-		if a := s.byPath[name]; a != nil && a.hidesSecret() {
+		if a := s.byPath[name]; a != nil && a.hidesWords() {
 			path, reason = name, "is of a kind that can't be stored"
 		}
 		faults = append(faults, Fault{path, reason})
 	}
 	return out, faults
-}
-
-// hidesSecret reports whether the attribute, or one below it, is a secret.
-func (a *attribute) hidesSecret() bool {
-	return a.kind == kindSecret || slices.ContainsFunc(a.fields, (*attribute).hidesSecret)
 }
 
 func conform(attrs []*attribute, prefix string, rec map[string]any) (map[string]any, []Fault) {
@@ -148,6 +143,11 @@ func (a *attribute) breaks(v any) string {
 	unit := ""
 	switch v := v.(type) {
 	case string:
+		if a.kind == kindPassword {
+			if _, hash := compactHash(v); hash {
+				return "" // of what nobody knows any more
+			}
+		}
 		switch {
 		case a.kind == kindEmail && !emailForm.MatchString(v):
 			return "must be an e-mail address"
@@ -161,6 +161,8 @@ func (a *attribute) breaks(v any) string {
 		size = v
 	case int64:
 		size = float64(v)
+	case cdc.Decimal:
+		size = v.Float64()
 	default:
 		return ""
 	}

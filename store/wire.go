@@ -2,6 +2,7 @@ package store
 
 import (
 	"encoding/base64"
+	"fmt"
 	"net/url"
 	"strings"
 	"unicode/utf8"
@@ -9,14 +10,41 @@ import (
 
 // A header's value is text, nil or absent, in printable ASCII. The original picks
 // among five encodings by what it finds; a reader must know all of them, while a
-// writer gets by with two.
+// writer gets by with three.
 
-// encodeHeader gives the wire form of a text: itself if it is plain, else base 64.
+// encodeHeader gives the wire form of a text: itself if it is plain, else the shorter
+// of percent encoding and base 64.
 func encodeHeader(text string) string {
 	if plainHeader(text) {
 		return text
 	}
+	escaped := 0
+	for i := range len(text) {
+		if !unescaped(text[i]) {
+			escaped++
+		}
+	}
+	if len(text)+2*escaped < base64.StdEncoding.EncodedLen(len(text)) {
+		return "u:" + escape(text)
+	}
 	return "b:" + base64.StdEncoding.EncodeToString([]byte(text))
+}
+
+// unescaped reports whether percent encoding leaves a byte as it is.
+func unescaped(c byte) bool {
+	return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || strings.IndexByte("-_.!~*'()", c) >= 0
+}
+
+func escape(text string) string {
+	var b strings.Builder
+	for i := range len(text) {
+		if c := text[i]; unescaped(c) {
+			b.WriteByte(c)
+		} else {
+			fmt.Fprintf(&b, "%%%02X", c)
+		}
+	}
+	return b.String()
 }
 
 // plainHeader reports whether a text can stand in a header as it is: ASCII without

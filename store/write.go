@@ -4,10 +4,16 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
+	"sync/atomic"
 
 	"github.com/s3db-go/replicator/cdc"
 )
+
+// tries bounds how often a record is read and written again because another process
+// wrote to it in between: of as many that do so at a time, each gets its turn.
+const tries = 16
 
 // writers bounds how many records of one call are written at a time: enough for a
 // disk to gather their flushes.
@@ -17,9 +23,14 @@ const writers = 16
 type write struct {
 	mutation
 	op      cdc.Op
-	object  object // what to write, unless it is a delete
-	before  Record // nil if there was none, or if nobody asked
-	after   Record // what Get will give; nil for a delete
+	object  object   // what to write, unless it is a delete
+	tag     string   // of what the write takes the place of, see backend.swap
+	retried bool     // what was there changed before it could be written
+	wanted  bool     // a recorder wanted what it may come to when it was prepared
+	before  Record   // nil if there was none, or if nobody asked
+	after   Record   // what Get will give; nil for a delete
+	added   []string // the keys of references that are new with it
+	dropped []string // and of those that are not its any more
 	pending cdc.Pending
 	err     error
 }
@@ -45,7 +56,7 @@ func (r *Resource) many(ctx context.Context, n int, validate func(*schema, int) 
 	for i := range n {
 		m, err := validate(s, i)
 		switch reason := r.db.backend.refuses(m.id); {
-		case err != nil:
+		case err != nil || m.id == "":
 		case reason != "":
 			err = invalid(s.resource, m.id, []Fault{{"id", reason}})
 		case ids[m.id]:
@@ -58,7 +69,7 @@ func (r *Resource) many(ctx context.Context, n int, validate func(*schema, int) 
 	if err := join(errs); err != nil {
 		return nil, err
 	}
-	if err := r.db.run(ctx, s, writes); err != nil {
+	if err := r.db.runWithIDs(ctx, s, writes); err != nil {
 		return nil, err
 	}
 	out := make([]Record, n)
@@ -70,6 +81,30 @@ func (r *Resource) many(ctx context.Context, n int, validate func(*schema, int) 
 		}
 	}
 	return out, join(errs)
+}
+
+// runWithIDs runs the writes after it has given ids to those that have none. One that
+// is taken, as a number may be that another writer has made too, is made again.
+func (db *DB) runWithIDs(ctx context.Context, s *schema, writes []*write) error {
+	nameless := slices.DeleteFunc(slices.Clone(writes), func(w *write) bool { return w.id != "" })
+	for range tries {
+		ids, err := db.newIDs(ctx, s, len(nameless))
+		if err != nil {
+			return err
+		}
+		for i, w := range nameless {
+			w.id = ids[i]
+		}
+		if err := db.run(ctx, s, writes); err != nil {
+			return err
+		}
+		nameless = slices.DeleteFunc(nameless, func(w *write) bool { return !errors.Is(w.err, ErrExists) })
+		if len(nameless) == 0 {
+			return nil
+		}
+		writes = nameless
+	}
+	return nil
 }
 
 // join gives a single error as it is, several joined.
@@ -97,44 +132,85 @@ func (db *DB) run(ctx context.Context, s *schema, writes []*write) error {
 	recorder, leave := db.hook.Enter()
 	defer leave()
 
+	if err := db.try(ctx, s, recorder, writes); err != nil {
+		return err
+	}
+	changed := func() []*write {
+		return slices.DeleteFunc(slices.Clone(writes), func(w *write) bool { return !errors.Is(w.err, errChanged) })
+	}
+	again := changed()
+	for try := 1; len(again) > 0 && try < tries; try++ {
+		for _, w := range again {
+			w.retried = true
+		}
+		if err := db.try(ctx, s, recorder, again); err != nil {
+			for _, w := range again {
+				w.err = err // of the others some are written
+			}
+		}
+		again = changed()
+	}
+	for _, w := range again {
+		w.err = ErrConflict
+	}
+	return nil
+}
+
+// try takes the records as they are now from prepare to end. An error means that
+// nothing was announced or written.
+func (db *DB) try(ctx context.Context, s *schema, recorder cdc.Recorder, writes []*write) error {
 	// Stale is a record that a former write reached late: read again, it is not.
 	for stale := true; stale; {
-		for _, w := range writes {
+		each(writes, func(w *write) {
+			w.pending = nil
 			w.err = db.prepare(ctx, s, recorder, w)
-		}
+		})
 		err := announce(ctx, s, recorder, writes)
 		if stale = errors.Is(err, cdc.ErrStale); err != nil && !stale {
 			return err
 		}
 	}
-	// From here on the writes are known to the recorder, and the caller can no longer
-	// call them off.
-	ctx = context.WithoutCancel(ctx)
-	if len(writes) == 1 {
-		db.finish(ctx, s, writes[0])
-		return nil
+	if slices.ContainsFunc(writes, func(w *write) bool { return w.pending != nil }) {
+		// The recorder knows of them now, and the caller can no longer call them off.
+		ctx = context.WithoutCancel(ctx)
 	}
+	each(writes, func(w *write) { db.finish(ctx, s, w) })
+	return nil
+}
+
+// each calls do for every write, several at a time.
+func each(writes []*write, do func(*write)) {
+	if len(writes) == 1 {
+		do(writes[0])
+		return
+	}
+	var next atomic.Int64
 	var running sync.WaitGroup
-	tokens := make(chan struct{}, writers)
-	for _, w := range writes {
-		tokens <- struct{}{}
+	for range min(writers, len(writes)) {
 		running.Go(func() {
-			db.finish(ctx, s, w)
-			<-tokens
+			for i := next.Add(1) - 1; i < int64(len(writes)); i = next.Add(1) - 1 {
+				do(writes[i])
+			}
 		})
 	}
 	running.Wait()
-	return nil
 }
 
 // prepare finds out what the mutation comes to, without changing anything.
 func (db *DB) prepare(ctx context.Context, s *schema, recorder cdc.Recorder, w *write) error {
-	if w.reads || wanted(recorder, s.resource, w.ops) {
-		now, err := db.read(ctx, s, w.id)
+	w.before, w.tag = nil, anyTag
+	w.wanted = cdc.WantsAny(recorder, s.resource, w.ops)
+	switch {
+	case w.ops == cdc.Inserted && db.backend.remote() && !w.retried && !(w.reads && w.wanted):
+		// The server looks whether there is one, at the only time that counts. Who looks
+		// before does so to announce no change that is then refused.
+		w.tag = noTag
+	case w.reads || w.retried || w.wanted:
+		now, tag, err := db.readTagged(ctx, s, w.id)
 		if err != nil {
 			return err
 		}
-		w.before = now
+		w.before, w.tag = now, tag
 		if now == nil && w.ops == cdc.Deleted {
 			return ErrNotFound
 		}
@@ -145,14 +221,17 @@ func (db *DB) prepare(ctx context.Context, s *schema, recorder cdc.Recorder, w *
 	}
 	switch {
 	case next == nil:
-		w.op = cdc.Deleted
-		return nil
+		w.op, w.after = cdc.Deleted, nil
+		return db.refer(s, w)
 	case w.before == nil:
 		w.op = cdc.Inserted
 	default:
 		w.op = cdc.Updated
 	}
 	if w.object, err = s.encode(next, db.secrets); err != nil {
+		if e, ok := errors.AsType[*unfit](err); ok {
+			return invalid(s.resource, w.id, []Fault{{"", e.reason}})
+		}
 		return err
 	}
 	if size := w.object.size(); size > maxRecord {
@@ -160,18 +239,10 @@ func (db *DB) prepare(ctx context.Context, s *schema, recorder cdc.Recorder, w *
 	}
 	// Whoever compares what was announced with what is stored compares like with
 	// like: both were read from the object.
-	w.after, err = s.decode(w.id, w.object, db.secrets)
-	return err
-}
-
-// wanted reports whether the recorder wants any of several operations.
-func wanted(recorder cdc.Recorder, resource string, ops cdc.Op) bool {
-	for _, op := range []cdc.Op{cdc.Inserted, cdc.Updated, cdc.Deleted} {
-		if recorder != nil && ops.Has(op) && recorder.Wants(resource, op) {
-			return true
-		}
+	if w.after, err = s.decode(w.id, w.object, db.secrets); err != nil {
+		return err
 	}
-	return false
+	return db.refer(s, w)
 }
 
 // announce begins those of the writes that the recorder wants.
@@ -182,7 +253,8 @@ func announce(ctx context.Context, s *schema, recorder cdc.Recorder, writes []*w
 	var changes []cdc.Change
 	var announced []*write
 	for _, w := range writes {
-		if w.err != nil || !wanted(recorder, s.resource, w.op) {
+		// What was not wanted then may have no before image, and is not announced now.
+		if w.err != nil || !w.wanted || !cdc.WantsAny(recorder, s.resource, w.op) {
 			continue
 		}
 		c := cdc.Change{Op: w.op, Resource: s.resource, RecordID: w.id, Data: w.after, Before: w.before, SchemaVersion: s.version}
@@ -209,18 +281,33 @@ func (db *DB) finish(ctx context.Context, s *schema, w *write) {
 	if w.err != nil {
 		return
 	}
-	key := recordKey(s.resource, w.id)
-	if w.op == cdc.Deleted {
-		w.err = db.backend.remove(ctx, key)
-	} else {
-		w.err = db.backend.put(ctx, key, w.object)
-	}
+	w.err = db.apply(ctx, s, w)
 	if w.pending != nil {
 		end(w.pending, w.err)
 	}
 	if errors.Is(w.err, errAbsent) {
 		w.err = ErrNotFound
 	}
+}
+
+// apply writes the record, and its references before and after it.
+func (db *DB) apply(ctx context.Context, s *schema, w *write) error {
+	err := db.putReferences(ctx, s, w.added)
+	if err == nil {
+		to := &w.object
+		if w.op == cdc.Deleted {
+			to = nil
+		}
+		err = db.backend.swap(ctx, recordKey(s.resource, w.id), to, w.tag)
+	}
+	_, inDoubt := errors.AsType[*uncertain](err)
+	switch {
+	case err == nil:
+		db.removeReferences(ctx, w.dropped)
+	case !inDoubt && !db.backend.remote():
+		db.removeReferences(ctx, w.added) // elsewhere another process may have written the same ones
+	}
+	return err
 }
 
 // end tells how an announced write went.

@@ -36,6 +36,10 @@ type Harness struct {
 	// as it went in.
 	Want func(v any) any
 
+	// Large is the size in bytes of the largest value that the suite sends, for a
+	// destination that takes less than 1 MiB. 0 is 1 MiB.
+	Large int
+
 	// Bad makes a record into one that the destination will never accept. nil if it
 	// accepts all.
 	Bad func(r cdc.Record)

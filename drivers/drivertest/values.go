@@ -1,6 +1,7 @@
 package drivertest
 
 import (
+	"cmp"
 	"math"
 	"strings"
 	"time"
@@ -111,7 +112,7 @@ func (s *session) testValues(schema cdc.Schema) {
 
 func testLargeValue(s *session) {
 	s.open()
-	large := person(strings.Repeat("0123456789abcdef", 1<<16)) // 1 MiB
+	large := person(strings.Repeat("0123456789abcdef", cmp.Or(s.h.Large, 1<<20)/16))
 	small := person("Ann")
 	steps := []cdc.Delivery{s.insert("u1", large), s.update("u1", small, large), s.update("u1", large, small)}
 	for i, step := range steps {

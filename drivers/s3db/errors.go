@@ -14,15 +14,16 @@ import (
 	"github.com/s3db-go/replicator/store"
 )
 
-// judgeOpen tells what may pass from what will not: a file system may come back, but
-// neither a malformed connection string nor a catalogue that can't be read heals.
+// judgeOpen tells what may pass from what will not: a file system or a server may come
+// back, but neither a malformed connection string, a refused credential, a missing
+// bucket nor a catalogue that can't be read heals.
 func judgeOpen(ctx context.Context, err error) error {
 	_, path := errors.AsType[*fs.PathError](err)
 	_, link := errors.AsType[*os.LinkError](err)
 	switch {
 	case ctx.Err() != nil:
 		return err
-	case path || link:
+	case path || link || errors.Is(err, store.ErrUnavailable):
 		return cdc.Unavailable(err)
 	}
 	return cdc.Permanent(err)
@@ -32,7 +33,7 @@ func judgeOpen(ctx context.Context, err error) error {
 // the record: whatever else goes wrong is the medium's, which no record can help.
 func judge(ctx context.Context, err error) error {
 	_, invalid := errors.AsType[*store.ValidationError](err)
-	if invalid || errors.Is(err, cdc.ErrTooLarge) {
+	if invalid || errors.Is(err, cdc.ErrTooLarge) || errors.Is(err, store.ErrRefused) {
 		return cdc.Permanent(err)
 	}
 	if ctx.Err() != nil {

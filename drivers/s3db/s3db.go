@@ -1,7 +1,8 @@
 // Package s3db delivers changes to another resource store in the s3db format: a
-// bucket, a directory, or memory. The destination's resources are created and kept
-// in step with the source's, so that the copy can be opened and used like the
-// original, by this library's store or by s3db.js.
+// bucket on a server, in any region, a directory, or memory. The destination's resources
+// are created and kept in step with the source's, partitions and behavior included, so
+// that the copy can be opened and used like the original, by this library's store or by
+// s3db.js.
 //
 // Records arrive exactly as they were sent: no defaults, timestamps or ids are
 // made at the destination. Secret attributes arrive encrypted under the
@@ -9,6 +10,11 @@
 //
 // What the format can't hold arrives in the nearest form that it can, see
 // [Driver.SyncSchema].
+//
+// A server that denies access, has lost the bucket, is too busy, fails or does not
+// answer makes the destination wait, and no record pays for it. Only what it says of a
+// record itself, that it is too large, is that record's fault. Credentials that are
+// refused, and a bucket that is not there, fail Start.
 //
 // # Ids
 //
@@ -34,9 +40,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"sync"
-
-	"golang.org/x/sync/errgroup"
+	"sync/atomic"
 
 	"github.com/s3db-go/replicator/cdc"
 	"github.com/s3db-go/replicator/store"
@@ -50,8 +56,8 @@ const putsPerBatch = 16
 // Options say which store is written to. Exactly one of ConnectionString and Store
 // is required.
 type Options struct {
-	// ConnectionString names the store as [store.Open] has it: "file:///var/backup".
-	// It is never shown in errors.
+	// ConnectionString names the store as [store.Open] has it: "s3://KEY:SECRET@backup",
+	// "file:///var/backup". It is never shown in errors.
 	ConnectionString string
 	// Passphrase encrypts secret attributes at the destination. Default none: then
 	// a resource with secret attributes is an error, unless the connection string
@@ -75,6 +81,8 @@ var (
 	_ cdc.Opener       = (*Driver)(nil)
 	_ cdc.Limited      = (*Driver)(nil)
 	_ cdc.SchemaSyncer = (*Driver)(nil)
+	_ cdc.Checker      = (*Driver)(nil)
+	_ cdc.Hosted       = (*Driver)(nil)
 	_ io.Closer        = (*Driver)(nil)
 )
 
@@ -107,6 +115,12 @@ func (d *Driver) Validate() error {
 	return errors.Join(errs...)
 }
 
+// DeliversTo reports whether Options.Store is the source. A connection string that names
+// the same place is not found out.
+func (d *Driver) DeliversTo(source cdc.Source) bool {
+	return d.opts.Store != nil && source == cdc.Source(d.opts.Store)
+}
+
 // Open opens the store, unless it is the caller's own.
 func (d *Driver) Open(ctx context.Context) error {
 	db := d.opts.Store
@@ -132,7 +146,7 @@ func (d *Driver) Limits(string) cdc.Limits { return cdc.Limits{Secrets: true, Ro
 
 // SyncSchema makes the target's definition take records of the schema. What a
 // closed schema says is taken over, in the source's own words where it has some:
-// the copy follows its source. Of an open schema missing fields are added, by their
+// the copy follows its source, with its timestamps, behavior, partitions and ids too. Of an open schema missing fields are added, by their
 // type alone, and nothing is required; only a field that the schema knows to be secret
 // also becomes one where it was not, and what records held in it before is read no
 // more. What the schema does not name stays.
@@ -168,15 +182,19 @@ func (d *Driver) SyncSchema(ctx context.Context, name string, schema cdc.Schema)
 // Apply writes the records of the batch, several at a time.
 func (d *Driver) Apply(ctx context.Context, batch []cdc.Delivery) error {
 	errs := make([]error, len(batch))
-	var g errgroup.Group
-	g.SetLimit(putsPerBatch)
-	for i, delivery := range batch {
-		g.Go(func() error {
-			errs[i] = d.deliver(ctx, delivery)
-			return errs[i]
+	var next atomic.Int64
+	var writers sync.WaitGroup
+	// Few that write many each: a server's client needs a deep stack, and growing one
+	// for each record costs a quarter of the call.
+	for range min(putsPerBatch, len(batch)) {
+		writers.Go(func() {
+			for i := next.Add(1) - 1; i < int64(len(batch)); i = next.Add(1) - 1 {
+				errs[i] = d.deliver(ctx, batch[i])
+			}
 		})
 	}
-	if g.Wait() != nil {
+	writers.Wait()
+	if slices.ContainsFunc(errs, func(err error) bool { return err != nil }) {
 		return &cdc.BatchError{Errs: errs}
 	}
 	return nil
@@ -211,6 +229,18 @@ func (d *Driver) deliver(ctx context.Context, delivery cdc.Delivery) error {
 	}
 	if err != nil {
 		return fmt.Errorf("s3db: %w", judge(ctx, withoutIDs(err, delivery.RecordID, id, old)))
+	}
+	return nil
+}
+
+// Check asks the store for its definitions.
+func (d *Driver) Check(ctx context.Context) error {
+	t, err := d.target("")
+	if err != nil {
+		return err
+	}
+	if err := t.db.Check(ctx); err != nil {
+		return fmt.Errorf("s3db: %w", judge(ctx, err))
 	}
 	return nil
 }

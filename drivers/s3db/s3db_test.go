@@ -110,13 +110,18 @@ func TestContractOnFiles(t *testing.T) {
 			return records(t, openStore(t, fileURL(dir)), target)
 		}
 		h.Break = func() func() {
-			// A file where the directory of the records was.
-			people, aside := filepath.Join(dir, "resource=people"), filepath.Join(dir, "aside")
-			if err := errors.Join(os.Rename(people, aside), os.WriteFile(people, nil, 0o600)); err != nil {
+			// A file where the directory of the records was, and a directory in place of
+			// the definitions.
+			people, definitions := filepath.Join(dir, "resource=people"), filepath.Join(dir, "s3db.json.meta.json")
+			err := errors.Join(os.Rename(people, people+"~"), os.WriteFile(people, nil, 0o600),
+				os.Rename(definitions, definitions+"~"), os.Mkdir(definitions, 0o700))
+			if err != nil {
 				t.Fatal(err)
 			}
 			return func() {
-				if err := errors.Join(os.Remove(people), os.Rename(aside, people)); err != nil {
+				err := errors.Join(os.Remove(people), os.Rename(people+"~", people),
+					os.Remove(definitions), os.Rename(definitions+"~", definitions))
+				if err != nil {
 					t.Fatal(err)
 				}
 			}

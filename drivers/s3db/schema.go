@@ -30,13 +30,12 @@ const (
 
 // The attributes that the format adds to a resource with timestamps.
 const (
-	createdAt        = "createdAt"
-	updatedAt        = "updatedAt"
-	timestampsNative = "datetime|optional"
+	createdAt = "createdAt"
+	updatedAt = "updatedAt"
 )
 
 // withSchema gives the definition that takes records of the schema. What a closed
-// schema says replaces what is there; an open one only adds, by types alone, since
+// schema says replaces what is there, behavior and partitions included; an open one only adds, by types alone, since
 // behind a transform a value need not keep the source's rules.
 func withSchema(there store.Definition, schema cdc.Schema) store.Definition {
 	out := there
@@ -44,7 +43,9 @@ func withSchema(there store.Definition, schema cdc.Schema) store.Definition {
 	if out.Attributes == nil {
 		out.Attributes = make(store.Attributes)
 	}
-	out.Timestamps = there.Timestamps || timestamped(schema)
+	if !schema.Open {
+		out = out.WithNative(schema.Native)
+	}
 	for _, f := range schema.Fields {
 		old, ok := there.Attributes[f.Name]
 		switch {
@@ -62,14 +63,6 @@ func withSchema(there store.Definition, schema cdc.Schema) store.Definition {
 		delete(out.Attributes, updatedAt)
 	}
 	return out
-}
-
-// timestamped reports whether the schema is of a resource with timestamps. These
-// two attributes are the only sign of it that leaves the source.
-func timestamped(schema cdc.Schema) bool {
-	created, _ := schema.Field(createdAt)
-	updated, _ := schema.Field(updatedAt)
-	return !schema.Open && created.Native == timestampsNative && updated.Native == timestampsNative
 }
 
 // isTimestamp reports whether the store declares the attribute by itself.
@@ -254,7 +247,9 @@ func inferred(v any) string {
 
 // sameDefinition reports whether two definitions say the same.
 func sameDefinition(a, b store.Definition) bool {
-	return a.Name == b.Name && a.Timestamps == b.Timestamps && reflect.DeepEqual(a.Attributes, b.Attributes)
+	return a.Name == b.Name && a.Timestamps == b.Timestamps && a.Behavior == b.Behavior &&
+		a.IDSize == b.IDSize && a.IDGenerator == b.IDGenerator &&
+		maps.EqualFunc(a.Partitions, b.Partitions, maps.Equal) && reflect.DeepEqual(a.Attributes, b.Attributes)
 }
 
 // fit gives the record as the definition holds it, under its id. nil in a field

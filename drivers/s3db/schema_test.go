@@ -22,7 +22,7 @@ import (
 func TestCopyOfAResource(t *testing.T) {
 	source, backup := openStore(t, "memory://source"), openStore(t, "memory://backup")
 	d := openDriver(t, s3db.Options{Store: backup})
-	def := store.Definition{Name: "users", Timestamps: true, Attributes: store.Attributes{
+	def := store.Definition{Name: "users", Timestamps: true, Behavior: "body-overflow", IDSize: 12, Attributes: store.Attributes{
 		"name":     "string|required|min:2",
 		"email":    "email",
 		"password": "secret",
@@ -62,6 +62,8 @@ func TestCopyOfAResource(t *testing.T) {
 		}
 	}
 	carry()
+	def.Partitions = map[string]store.Partition{"byCity": {"address.city": "string|maxlength:3"}}
+	def.Behavior = "body-only"
 	def.Attributes["age"] = "number|integer"
 	def.Attributes["email"] = "email|required"
 	carry()

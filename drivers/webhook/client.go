@@ -1,30 +1,35 @@
 package webhook
 
 import (
-	"errors"
-	"fmt"
 	"net"
 	"net/http"
-	"net/netip"
-	"syscall"
+	"net/url"
 	"time"
 )
 
-// dialTime bounds a connection attempt; a host that does not answer a SYN in this
-// time is not there.
-const dialTime = 10 * time.Second
+const (
+	// dialTime bounds a connection attempt; a host that does not answer a SYN in this
+	// time is not there.
+	dialTime = 10 * time.Second
+	// maxHeaders bounds the headers of an answer, in bytes. Common servers send no more
+	// than 8 KiB.
+	maxHeaders = 64 << 10
+)
 
 // newClient keeps as many connections as there are requests at a time: the default
-// of two would open one for nearly every request.
-func newClient(concurrency int) *http.Client {
-	dialer := &net.Dialer{Timeout: dialTime, Control: refuseLinkLocal}
+// of two would open one for nearly every request. endpoint is nil if the URL is faulty.
+func newClient(o Options, endpoint *url.URL) *http.Client {
+	guard := guard{publicOnly: o.PublicOnly && !proxied(endpoint)}
+	dialer := &net.Dialer{Timeout: dialTime, Control: guard.control}
 	transport := &http.Transport{
-		Proxy:               http.ProxyFromEnvironment,
-		DialContext:         dialer.DialContext,
-		ForceAttemptHTTP2:   true,
-		MaxIdleConnsPerHost: concurrency,
-		IdleConnTimeout:     90 * time.Second, // as net/http's own
-		TLSHandshakeTimeout: dialTime,
+		Proxy:                  http.ProxyFromEnvironment,
+		DialContext:            dialer.DialContext,
+		TLSClientConfig:        o.TLS.Clone(),
+		ForceAttemptHTTP2:      true,
+		MaxIdleConnsPerHost:    o.Concurrency,
+		IdleConnTimeout:        90 * time.Second, // as net/http's own
+		TLSHandshakeTimeout:    dialTime,
+		MaxResponseHeaderBytes: maxHeaders,
 	}
 	return &http.Client{
 		Transport: transport,
@@ -33,18 +38,11 @@ func newClient(concurrency int) *http.Client {
 	}
 }
 
-// refuseLinkLocal judges the address that is really dialled, after name resolution.
-func refuseLinkLocal(_, address string, _ syscall.RawConn) error {
-	at, err := netip.ParseAddrPort(address)
-	if err != nil {
-		return fmt.Errorf("address %s: %w", address, err)
+// proxied reports whether connections for the endpoint go to a proxy instead.
+func proxied(endpoint *url.URL) bool {
+	if endpoint == nil {
+		return false
 	}
-	if linkLocal(at.Addr()) {
-		return errLinkLocal
-	}
-	return nil
+	proxy, err := http.ProxyFromEnvironment(&http.Request{URL: endpoint})
+	return err == nil && proxy != nil
 }
-
-var errLinkLocal = errors.New("link-local addresses are refused")
-
-func linkLocal(ip netip.Addr) bool { return ip.IsLinkLocalUnicast() || ip.IsLinkLocalMulticast() }

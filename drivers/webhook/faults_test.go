@@ -105,6 +105,40 @@ func TestSlowAnswers(t *testing.T) {
 	}
 }
 
+// TestSlowLoris: an answer that comes a byte at a time, and never ends, is bounded by the
+// driver's own Timeout where the caller has none.
+func TestSlowLoris(t *testing.T) {
+	for name, begin := range map[string]string{"status": "HTTP/1.1 ", "headers": "HTTP/1.1 200 OK\r\nX-Slow: "} {
+		d := webhook.New(webhook.Options{Timeout: 200 * time.Millisecond, URL: rawServer(t, func(c net.Conn, _ string) {
+			drip := time.NewTicker(5 * time.Millisecond)
+			defer drip.Stop()
+			for _, err := io.WriteString(c, begin); err == nil; _, err = io.WriteString(c, "2") {
+				<-drip.C
+			}
+		})})
+		start := time.Now()
+		err := apply(t.Context(), d)
+		if err == nil || cdc.FaultOf(err) != cdc.Transient || !strings.Contains(err.Error(), "no answer in time") {
+			t.Errorf("slow %s give a %s error: %v", name, cdc.FaultOf(err), err)
+		}
+		if took := time.Since(start); took > 5*time.Second {
+			t.Errorf("slow %s took %v", name, took)
+		}
+		d.Close()
+	}
+}
+
+// TestOversizedHeaders: an answer with a megabyte of headers is none, whatever its status.
+func TestOversizedHeaders(t *testing.T) {
+	d := webhook.New(webhook.Options{URL: rawServer(t, func(c net.Conn, _ string) {
+		io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n"+strings.Repeat("X-Long: "+strings.Repeat("long", 1000)+"\r\n", 250)+"\r\n")
+	})})
+	defer d.Close()
+	if err := apply(t.Context(), d); err == nil || cdc.FaultOf(err) != cdc.DestinationFault || strings.Contains(err.Error(), "longlong") {
+		t.Errorf("a megabyte of headers gives a %s error: %v", cdc.FaultOf(err), err)
+	}
+}
+
 func TestOversizedAnswer(t *testing.T) {
 	var sent atomic.Int64
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -2,15 +2,15 @@ package webhook
 
 import (
 	"cmp"
-	"encoding/base64"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"maps"
 	"net/http"
-	"net/netip"
 	"net/url"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/s3db-go/replicator/cdc"
 )
@@ -23,8 +23,8 @@ type Options struct {
 	// Method is POST (the default), PUT or PATCH.
 	Method string
 	// Headers are added to every request. They may replace Content-Type and
-	// User-Agent, but not what Auth and SigningSecrets set. Their values are treated
-	// as credentials.
+	// User-Agent, but not what Auth, SigningSecrets and Gzip set. Their values are
+	// treated as credentials.
 	Headers map[string]string
 	// Auth is [Bearer], [Basic] or [APIKey]; the zero value sends none.
 	Auth Auth
@@ -32,18 +32,46 @@ type Options struct {
 	// that a receiver can move from one to the next. Each is "whsec_" and base64, as
 	// the specification has it. Default none: requests are not signed.
 	SigningSecrets []string
-	// Sign is called last with the finished request and its body, for schemes of
-	// your own. Its error fails the attempt, and may be marked by the functions of
-	// package cdc. It is shown as it is, so it must quote neither of the two.
+	// Sign is called last with the finished request and its body before compression,
+	// for schemes of your own. Its error fails the attempt, and may be marked by the
+	// functions of package cdc. It is shown as it is, so it must quote neither of the two.
+	// A panic is such an error.
 	Sign func(req *http.Request, body []byte) error
 	// Body is the shape of the request's body. Default [Envelope].
 	Body Body
-	// Source is the envelope's source field. Default "replicator".
+	// Marshal gives a change the shape of your own, instead of Body; JSON, unless Headers
+	// has another Content-Type. An error or a panic is that record's failure. The error
+	// is shown as it is, so it must not quote the record. It runs at the same time for
+	// several changes.
+	Marshal func(d cdc.Delivery) ([]byte, error)
+	// Source is what bodies name as their source. Default "replicator".
 	Source string
+	// BatchSize sends several changes in one request, at most so many, in order; they are
+	// accepted or fail together. Default 0: one request for each change.
+	BatchSize int
+	// BatchBytes bounds the body of a batch, before compression; one change that is larger
+	// goes alone. Default 1 MiB.
+	BatchBytes int
+	// Gzip compresses bodies (Content-Encoding: gzip). Default false.
+	Gzip bool
+	// Timeout bounds a request, the connection included, until its answer begins. The
+	// replicator's own Timeout bounds it too. Default 15 s, the least that Standard
+	// Webhooks recommends.
+	Timeout time.Duration
+	// Statuses says what single statuses mean, where that is not what they mean by
+	// default; 409 as [Delivered], for instance, for an endpoint that refuses repeats.
+	Statuses map[int]Meaning
 	// Concurrency is the number of requests at a time. Default 8.
 	Concurrency int
+	// PublicOnly refuses to connect to addresses that are not of the open internet:
+	// private, loopback, reserved ones. For URLs that somebody else chose. See the
+	// package for what it can't judge behind a proxy. Default false.
+	PublicOnly bool
+	// TLS is used for https: certificate authorities, a client's certificate, the least
+	// version. Default nil: that of net/http.
+	TLS *tls.Config
 	// Client is used as it is instead of one of the driver's own, and not closed.
-	// Redirects and addresses are its business then.
+	// Redirects, addresses and TLS are its business then.
 	Client *http.Client
 }
 
@@ -56,51 +84,26 @@ const (
 	// source, data, before, id, recordId, operation, version.
 	Envelope Body = iota
 	// Bare is the record itself, as a REST interface expects it; for a delete its
-	// last state.
+	// last state. Not for batches, in which a delete would look like an insert.
 	Bare
+	// CloudEvents is an event of CloudEvents 1.0 in its structured JSON form: type is the
+	// target's name, "." and inserted, updated or deleted, subject the record's id, data
+	// has the states before and after.
+	CloudEvents
 )
 
-// Auth is a credential sent with every request. Made by [Bearer], [Basic] and
-// [APIKey]. It does not show itself when it is printed.
-type Auth struct {
-	header, value string
-	secret        string // the part of value that must stay hidden
-	fault         string
-}
-
-// Bearer is the header "Authorization: Bearer token".
-func Bearer(token string) Auth {
-	return Auth{"Authorization", "Bearer " + token, token, missing("token", token)}
-}
-
-// Basic is HTTP basic authentication.
-func Basic(username, password string) Auth {
-	text := base64.StdEncoding.EncodeToString([]byte(username + ":" + password))
-	return Auth{"Authorization", "Basic " + text, username + ":" + password, missing("username", username)}
-}
-
-// APIKey is a key in a header of the given name, such as X-Api-Key.
-func APIKey(header, key string) Auth {
-	return Auth{header, key, key, cmp.Or(missing("header", header), missing("key", key))}
-}
-
-func missing(what, value string) string {
-	if value == "" {
-		return what + " is empty; is an environment variable not set?"
-	}
-	return ""
-}
-
-// String hides the credential.
-func (Auth) String() string { return "webhook.Auth" }
-
-// GoString hides the credential.
-func (Auth) GoString() string { return "webhook.Auth{}" }
+const (
+	defaultBatchBytes = 1 << 20
+	defaultTimeout    = 15 * time.Second
+)
 
 func (o Options) withDefaults() Options {
 	o.Method = strings.ToUpper(cmp.Or(o.Method, http.MethodPost))
 	o.Source = cmp.Or(o.Source, "replicator")
+	o.BatchBytes = cmp.Or(o.BatchBytes, defaultBatchBytes)
+	o.Timeout = cmp.Or(o.Timeout, defaultTimeout)
 	o.Concurrency = cmp.Or(o.Concurrency, cdc.DefaultConcurrency)
+	o.Headers, o.Statuses = maps.Clone(o.Headers), maps.Clone(o.Statuses)
 	return o
 }
 
@@ -127,11 +130,34 @@ func (o Options) validate() error {
 	case !headerValue(o.Auth.value):
 		fault("Auth has a line break or control character")
 	}
-	if o.Body > Bare {
-		fault("Body is %d, must be Envelope or Bare", o.Body)
+	if o.Body > CloudEvents {
+		fault("Body is %d, must be Envelope, Bare or CloudEvents", o.Body)
+	}
+	if o.Marshal != nil && o.Body != Envelope {
+		fault("Marshal and Body are both set; only one can shape the body")
+	}
+	if o.Body == Bare && o.BatchSize > 0 {
+		fault("Body is Bare, which BatchSize does not go with: a delete would look like an insert")
+	}
+	if _, err := url.Parse(o.Source); err != nil && o.Body == CloudEvents {
+		fault("Source is not a URI reference, which CloudEvents want")
+	}
+	for _, status := range slices.Sorted(maps.Keys(o.Statuses)) {
+		if status < 200 || status > 999 || o.Statuses[status] > Gone {
+			fault("Statuses says that %d means %d; there are statuses from 200 on, and the meanings of this package", status, o.Statuses[status])
+		}
+	}
+	if o.BatchSize < 0 || o.BatchBytes < 0 {
+		fault("BatchSize is %d and BatchBytes %d, neither can be negative", o.BatchSize, o.BatchBytes)
+	}
+	if o.Timeout < 0 {
+		fault("Timeout is %v, must not be negative", o.Timeout)
 	}
 	if o.Concurrency < 0 {
 		fault("Concurrency is %d, must not be negative", o.Concurrency)
+	}
+	if o.Client != nil && (o.PublicOnly || o.TLS != nil) {
+		fault("Client is used as it is, so PublicOnly and TLS would have no effect; they are for the driver's own")
 	}
 	return errors.Join(errs...)
 }
@@ -148,8 +174,10 @@ func (d *Driver) parseURL() error {
 	if (u.Scheme != "http" && u.Scheme != "https") || u.Hostname() == "" {
 		return errors.New("webhook: URL must be http://host/… or https://host/…")
 	}
-	if ip, err := netip.ParseAddr(u.Hostname()); err == nil && linkLocal(ip) && d.opts.Client == nil {
-		return fmt.Errorf("webhook: URL: %w", errLinkLocal)
+	if d.opts.Client == nil {
+		if err := (guard{d.opts.PublicOnly}).judgeHost(u.Hostname()); err != nil {
+			return fmt.Errorf("webhook: URL: %w", err)
+		}
 	}
 	if u.User != nil {
 		if d.auth != (Auth{}) {
@@ -166,10 +194,9 @@ func (d *Driver) parseURL() error {
 func (d *Driver) parseSecrets() error {
 	var errs []error
 	for i, secret := range d.opts.SigningSecrets {
-		text, ok := strings.CutPrefix(secret, secretPrefix)
-		key, err := base64.StdEncoding.DecodeString(text)
-		if !ok || err != nil || len(key) == 0 {
-			errs = append(errs, fmt.Errorf("webhook: SigningSecrets[%d] is not %q and base64 of random bytes, as openssl rand -base64 24 gives", i, secretPrefix))
+		key, err := parseSecret(secret)
+		if err != nil {
+			errs = append(errs, fmt.Errorf("webhook: SigningSecrets[%d] %w", i, err))
 			continue
 		}
 		d.keys = append(d.keys, key)

@@ -89,22 +89,12 @@ type hidden struct {
 	text  string          // everything, lower case, to find parts of words in
 }
 
-// hidden gathers what must stay hidden of a delivery and of the options.
-func (d *Driver) hidden(delivery cdc.Delivery) hidden {
+// hidden gathers what must stay hidden of deliveries and of the options.
+func (d *Driver) hidden(deliveries []cdc.Delivery) hidden {
 	texts := d.credentials()
-	for _, r := range []cdc.Record{delivery.Key, delivery.OldKey, delivery.Record, delivery.Before} {
-		// As the body shows it: dates, bytes and numbers are texts there.
-		body, err := envelope.Bare(cdc.Delivery{Change: cdc.Change{Op: cdc.Inserted}, Record: r})
-		if err != nil {
-			continue // it could not be sent either
-		}
-		var shown map[string]any
-		decoder := json.NewDecoder(bytes.NewReader(body))
-		decoder.UseNumber()
-		if decoder.Decode(&shown) == nil {
-			for _, v := range shown { // the names of fields may be shown
-				texts = append(texts, leaves(v)...)
-			}
+	for _, delivery := range deliveries {
+		for _, r := range []cdc.Record{delivery.Key, delivery.OldKey, delivery.Record, delivery.Before} {
+			texts = append(texts, contents(r)...)
 		}
 	}
 	// And with the escapes of JSON, which an echo of the body has.
@@ -118,6 +108,24 @@ func (d *Driver) hidden(delivery cdc.Delivery) hidden {
 		h.words[word] = true
 	}
 	return h
+}
+
+// contents gives the texts of a record as a body shows them: dates, bytes and numbers are
+// texts there. The names of its fields may be shown.
+func contents(r cdc.Record) (texts []string) {
+	body, err := envelope.Bare.Append(nil, cdc.Delivery{Change: cdc.Change{Op: cdc.Inserted}, Record: r}, "")
+	if err != nil {
+		return nil // it could not be sent either
+	}
+	var shown map[string]any
+	decoder := json.NewDecoder(bytes.NewReader(body))
+	decoder.UseNumber()
+	if decoder.Decode(&shown) == nil {
+		for _, v := range shown {
+			texts = append(texts, leaves(v)...)
+		}
+	}
+	return texts
 }
 
 // leaves gives all texts in a value. Names of nested fields count: maps by e-mail

@@ -4,31 +4,88 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/base64"
+	"errors"
+	"fmt"
 	"net/http"
 	"strconv"
 	"strings"
 	"time"
 )
 
-// secretPrefix marks a symmetric secret of Standard Webhooks.
-const secretPrefix = "whsec_"
+const (
+	// secretPrefix marks a symmetric secret of Standard Webhooks.
+	secretPrefix = "whsec_"
+	// tolerance is how far a request's time may be from the receiver's: what the
+	// specification's own libraries allow for clocks and for the way.
+	tolerance = 5 * time.Minute
+)
+
+// Verify checks on the receiver's side that a request is from one who knows one of the
+// secrets, and was made within the last five minutes. It is for whatever signs after
+// Standard Webhooks. body is the request's body, decompressed if it came compressed;
+// several secrets are for moving from one to the next. Each is "whsec_" and base64.
+//
+// An authentic request may still be a repeat: the header webhook-id tells.
+func Verify(header http.Header, body []byte, secrets ...string) error {
+	return verify(header, body, time.Now(), secrets)
+}
+
+func verify(header http.Header, body []byte, now time.Time, secrets []string) error {
+	id, stamp := header.Get("webhook-id"), header.Get("webhook-timestamp")
+	seconds, err := strconv.ParseInt(stamp, 10, 64)
+	switch {
+	case id == "" || err != nil:
+		return errors.New("webhook: webhook-id or webhook-timestamp is missing")
+	// By the difference of numbers: that of times overflows.
+	case seconds < now.Add(-tolerance).Unix() || seconds > now.Add(tolerance).Unix():
+		return errors.New("webhook: webhook-timestamp is too far from now")
+	}
+	for i, secret := range secrets {
+		key, err := parseSecret(secret)
+		if err != nil {
+			return fmt.Errorf("webhook: secret %d %w", i, err)
+		}
+		want := []byte(signature(key, id, stamp, body))
+		for given := range strings.FieldsSeq(header.Get("webhook-signature")) {
+			if hmac.Equal([]byte(given), want) {
+				return nil
+			}
+		}
+	}
+	return errors.New("webhook: no signature is of a known secret")
+}
 
 // sign sets the headers of Standard Webhooks. The id is the change's, so that a
 // receiver drops repeats by it; the time is that of the attempt, since receivers
-// refuse what is some minutes old. Without secrets there is no signature.
+// refuse what is some minutes old. Without secrets there is no signature. What is
+// signed is the body before compression: web servers hand it on decompressed.
 func (d *Driver) sign(h http.Header, id string, now time.Time, body []byte) {
-	seconds := strconv.FormatInt(now.Unix(), 10)
-	h.Set("webhook-id", id)
-	h.Set("webhook-timestamp", seconds)
+	stamp := strconv.FormatInt(now.Unix(), 10)
+	h.Set("Webhook-Id", id)
+	h.Set("Webhook-Timestamp", stamp)
 	if len(d.keys) == 0 {
 		return
 	}
 	signatures := make([]string, len(d.keys))
 	for i, key := range d.keys {
-		mac := hmac.New(sha256.New, key)
-		mac.Write([]byte(id + "." + seconds + "."))
-		mac.Write(body)
-		signatures[i] = "v1," + base64.StdEncoding.EncodeToString(mac.Sum(nil))
+		signatures[i] = signature(key, id, stamp, body)
 	}
-	h.Set("webhook-signature", strings.Join(signatures, " "))
+	h.Set("Webhook-Signature", strings.Join(signatures, " "))
+}
+
+func signature(key []byte, id, stamp string, body []byte) string {
+	mac := hmac.New(sha256.New, key)
+	mac.Write([]byte(id + "." + stamp + "."))
+	mac.Write(body)
+	return "v1," + base64.StdEncoding.EncodeToString(mac.Sum(nil))
+}
+
+// parseSecret gives the key of a secret. The error is a predicate and shows none of it.
+func parseSecret(secret string) ([]byte, error) {
+	text, ok := strings.CutPrefix(secret, secretPrefix)
+	key, err := base64.StdEncoding.DecodeString(text)
+	if !ok || err != nil || len(key) == 0 {
+		return nil, fmt.Errorf("is not %q and base64 of random bytes, as openssl rand -base64 24 gives", secretPrefix)
+	}
+	return key, nil
 }

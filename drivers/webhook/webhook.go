@@ -1,83 +1,98 @@
-// Package webhook delivers changes to an HTTP endpoint: every change as it
-// happened, one request each, in the order of its record.
+// Package webhook delivers changes to an HTTP endpoint: every change as it happened, in
+// the order of its record, one in a request or several.
 //
 // # The request
 //
 // With [Envelope] the body is
 //
 //	{
-//	  "id": "0192f0c1-…",           the change's id, the same at every repeat
 //	  "resource": "orders",         the target's name
-//	  "recordId": "o-17",
 //	  "action": "insert",           insert, update, delete
-//	  "operation": "inserted",      inserted, updated, deleted
-//	  "version": "115012345678901", grows with every change; text, since JavaScript would round it
 //	  "timestamp": "2026-01-31T12:00:00.000Z",
 //	  "source": "replicator",
-//	  "data": {…},                  the record as routed; of a delete its last state
-//	  "before": {…}                 of an update only: the state before, null if not known
+//	  "id": "0192f0c1-…",           the change's id, the same at every repeat
+//	  "recordId": "o-17",
+//	  "operation": "inserted",      inserted, updated, deleted
+//	  "version": "115012345678901", grows with every change; text, since JavaScript would round it
+//	  "before": {…},                of an update only: the state before, null if not known
+//	  "data": {…}                   the record as routed; of a delete its last state
 //	}
 //
-// With [Bare] it is data alone. The header replicator-operation says inserted,
-// updated or deleted in either case: without it a bare delete would look like an
-// update.
+// With [Bare] it is data alone, with [CloudEvents] an event of CloudEvents 1.0, with
+// [Options.Marshal] what you make of it. Where a request has one change, the header
+// replicator-operation says inserted, updated or deleted: without it a bare delete would
+// look like an update. In batches (see [Options.BatchSize]) the body is {"batch":[…]},
+// of CloudEvents the plain array that their batch format is.
 //
 // A request that timed out may have arrived, so the receiver sees some changes twice,
-// after a crash at most those of the last second. They carry the same webhook-id
-// header, the id of the change, by which it can tell. With [Options.SigningSecrets]
-// requests are signed after the Standard Webhooks specification: webhook-signature
-// holds "v1," and the base64 of HMAC-SHA256 over webhook-id + "." + webhook-timestamp +
-// "." + body, once for each secret; the key is what follows "whsec_", decoded from
-// base64.
+// after a crash at most those of the last second. They carry the same id, by which it
+// can tell; a request with one change has it as the header webhook-id, too. With
+// [Options.SigningSecrets] requests are signed after the Standard Webhooks
+// specification: webhook-signature holds "v1," and the base64 of HMAC-SHA256 over
+// webhook-id + "." + webhook-timestamp + "." + body, once for each secret; the key is
+// what follows "whsec_", decoded from base64. [Verify] is the receiver's side of it.
 //
 // # The answer
 //
 //	2xx                                   delivered
-//	400, 413, 415, 422                    this record is refused: given up at once
-//	401, 403, 404, 405, 410, 429, 3xx,    the endpoint is unavailable: its deliveries wait,
+//	400, 413, 415, 422                    this record is refused: given up at once; of a batch
+//	                                        the one at fault is searched for
+//	401, 403, 404, 405, 429, 3xx,         the endpoint is unavailable: its deliveries wait,
 //	  502, 503, 504, no connection          without spending an attempt, and it is asked again
+//	410                                   the endpoint wants no more: the destination is
+//	                                        paused until someone resumes it; nothing is lost
 //	408, 425, 500, others, a timeout      tried again; counts against the record if others
 //	                                        get through
 //
-// Retry-After is honoured, up to five minutes.
+// [Options.Statuses] changes that for single statuses. Retry-After is honoured, in
+// seconds or as a date, up to five minutes. The driver follows no redirects.
 //
-// The driver follows no redirects and refuses to connect to link-local addresses,
-// where the metadata services of clouds hand out credentials. Private addresses
-// are allowed: the URL is the operator's own.
+// # Where it connects to
+//
+// The address is judged after the name is resolved, at every connection, so that a name
+// that changes its address gains nothing. Always refused are link-local addresses and
+// those of the metadata services of clouds, which hand out credentials; in IPv6 forms
+// that carry an IPv4 address, that one is judged too. Private addresses are allowed,
+// since the URL is the operator's own, and refused with [Options.PublicOnly].
+//
+// Behind a proxy (HTTP_PROXY, HTTPS_PROXY) the connection goes to the proxy, and it is
+// the proxy that resolves the name. The driver then judges the proxy's address, by the
+// first rule only, and the URL's host if that is an address; to what a name leads, and
+// whether that is public, only the proxy can judge.
 package webhook
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
-	"math"
 	"net/http"
 	"net/url"
-	"strconv"
+	"sync"
 	"time"
 
 	"github.com/s3db-go/replicator/cdc"
-	"github.com/s3db-go/replicator/internal/envelope"
 )
 
-// maxAnswer bounds how much of an answer is read, in bytes. Reading to the end
-// lets the connection be used again; past this size a new one costs less.
-const maxAnswer = 64 << 10
-
-// maxAnswerTime bounds how long an answer's body is waited for. The status has
-// decided by then; the body only adds a reason and a connection to use again.
-const maxAnswerTime = 2 * time.Second
+const (
+	// maxAnswer bounds how much of an answer is read, in bytes. Reading to the end
+	// lets the connection be used again; past this size a new one costs less.
+	maxAnswer = 64 << 10
+	// maxAnswerTime bounds how long an answer's body is waited for. The status has
+	// decided by then; the body only adds a reason and a connection to use again.
+	maxAnswerTime = 2 * time.Second
+)
 
 // Driver posts deliveries to one URL. Safe for concurrent use.
 type Driver struct {
 	opts     Options
-	endpoint *url.URL // without credentials
-	auth     Auth     // of the options or the URL
-	keys     [][]byte // decoded signing secrets
+	endpoint *url.URL    // without credentials
+	auth     Auth        // of the options or the URL
+	keys     [][]byte    // decoded signing secrets
+	header   http.Header // of every request
 	client   *http.Client
 	faults   error
+	gzips    sync.Pool // of *gzip.Writer: a new one allocates 800 KB
 }
 
 var (
@@ -92,10 +107,11 @@ var (
 func New(opts Options) *Driver {
 	opts = opts.withDefaults()
 	d := &Driver{opts: opts, auth: opts.Auth, client: opts.Client}
-	if d.client == nil {
-		d.client = newClient(opts.Concurrency)
-	}
 	d.faults = errors.Join(d.parseURL(), d.parseSecrets(), opts.validate())
+	d.header = d.fixed()
+	if d.client == nil {
+		d.client = newClient(opts, d.endpoint)
+	}
 	return d
 }
 
@@ -108,36 +124,45 @@ func (d *Driver) String() string { return d.Name() }
 // Validate reports all faults of the options, without I/O.
 func (d *Driver) Validate() error { return d.faults }
 
-// Limits say one delivery per request, and that every change is wanted.
+// Limits say that every change is wanted, one at a time or in ordered batches.
 func (d *Driver) Limits(string) cdc.Limits {
-	return cdc.Limits{Items: 1, Concurrency: d.opts.Concurrency, Events: true}
+	limits := cdc.Limits{Items: 1, Concurrency: d.opts.Concurrency, Events: true}
+	if d.opts.BatchSize > 0 {
+		// The engine counts bytes before they are encoded: half, so that few batches
+		// turn out to be too large.
+		limits.Items, limits.Bytes, limits.Ordered = d.opts.BatchSize, max(d.opts.BatchBytes/2, 1), true
+	}
+	return limits
 }
 
-// Apply sends each delivery in a request of its own.
+// Apply sends each delivery in a request of its own, or the batch in one.
 func (d *Driver) Apply(ctx context.Context, batch []cdc.Delivery) error {
-	if d.faults != nil {
+	switch {
+	case d.faults != nil:
 		return cdc.Unavailable(d.faults)
+	case d.opts.BatchSize > 0:
+		return d.send(ctx, batch)
 	}
 	errs := make([]error, len(batch))
-	failed := false
-	for i, delivery := range batch {
-		errs[i] = d.send(ctx, delivery)
-		failed = failed || errs[i] != nil
+	for i := range batch {
+		errs[i] = d.send(ctx, batch[i:i+1])
 	}
-	if failed {
-		return &cdc.BatchError{Errs: errs}
+	if errors.Join(errs...) == nil {
+		return nil
 	}
-	return nil
+	return &cdc.BatchError{Errs: errs}
 }
 
-func (d *Driver) send(ctx context.Context, delivery cdc.Delivery) error {
-	body, err := d.body(delivery)
+// send posts deliveries in one request. Its error is for all of them: the engine finds
+// the one at fault by halving what is permanent.
+func (d *Driver) send(ctx context.Context, deliveries []cdc.Delivery) error {
+	body, err := d.body(deliveries)
 	if err != nil {
 		return cdc.Permanent(fmt.Errorf("webhook: %w", err))
 	}
-	ctx, cancel := context.WithCancel(ctx)
+	ctx, cancel := context.WithTimeout(ctx, d.opts.Timeout)
 	defer cancel()
-	req, err := d.request(ctx, delivery, body)
+	req, err := d.request(ctx, deliveries, body)
 	if err != nil {
 		return fmt.Errorf("webhook: %w", err)
 	}
@@ -151,53 +176,21 @@ func (d *Driver) send(ctx context.Context, delivery cdc.Delivery) error {
 		return cdc.Unavailable(err)
 	}
 	defer res.Body.Close()
-	late := time.AfterFunc(maxAnswerTime, cancel)
-	defer late.Stop()
-	// A body that breaks off takes nothing back of what the status said.
-	answer, _ := io.ReadAll(io.LimitReader(res.Body, maxAnswer))
-	if res.StatusCode/100 == 2 {
+	var answer []byte
+	if res.ContentLength != 0 {
+		late := time.AfterFunc(maxAnswerTime, cancel)
+		defer late.Stop()
+		// A body that breaks off takes nothing back of what the status said.
+		answer, _ = io.ReadAll(io.LimitReader(res.Body, maxAnswer))
+	}
+	meaning := d.meaningOf(res.StatusCode)
+	if meaning == Delivered {
 		return nil
 	}
-	reason := quote(res.Header.Get("Content-Type"), answer, d.hidden(delivery))
+	reason := quote(res.Header.Get("Content-Type"), answer, d.hidden(deliveries))
 	err = fmt.Errorf("webhook: %s %s: %d %s%s", d.opts.Method, d.endpoint.Host,
 		res.StatusCode, http.StatusText(res.StatusCode), reason)
-	return judge(err, res.StatusCode, retryAfter(res.Header.Get("Retry-After"), time.Now()))
-}
-
-func (d *Driver) body(delivery cdc.Delivery) ([]byte, error) {
-	if d.opts.Body == Bare {
-		return envelope.Bare(delivery)
-	}
-	return envelope.Marshal(delivery, d.opts.Source)
-}
-
-// request builds the request. Headers of the options come first, so that they may
-// replace the driver's own description of itself but neither the credentials nor
-// the signature.
-func (d *Driver) request(ctx context.Context, delivery cdc.Delivery, body []byte) (*http.Request, error) {
-	req, err := http.NewRequestWithContext(ctx, d.opts.Method, d.endpoint.String(), bytes.NewReader(body))
-	if err != nil {
-		return nil, errors.New("the request can't be built") // the reason quotes the URL
-	}
-	req.Header.Set("Content-Type", "application/json")
-	req.Header.Set("User-Agent", "replicator-webhook")
-	req.Header.Set("Replicator-Operation", delivery.Op.String())
-	for name, value := range d.opts.Headers {
-		req.Header.Set(name, value)
-	}
-	if host := req.Header.Get("Host"); host != "" {
-		req.Host = host // net/http takes it only from here
-	}
-	if d.auth.header != "" {
-		req.Header.Set(d.auth.header, d.auth.value)
-	}
-	d.sign(req.Header, delivery.ChangeID.String(), time.Now(), body)
-	if d.opts.Sign != nil {
-		if err := d.opts.Sign(req, body); err != nil {
-			return nil, fmt.Errorf("sign: %w", err)
-		}
-	}
-	return req, nil
+	return meaning.mark(err, retryAfter(res.Header.Get("Retry-After"), time.Now()))
 }
 
 // Close drops the idle connections of the driver's own client; the caller's client
@@ -207,41 +200,4 @@ func (d *Driver) Close() error {
 		d.client.CloseIdleConnections()
 	}
 	return nil
-}
-
-// judge says whose fault a status is, and keeps the pause that the endpoint asked
-// for.
-func judge(err error, status int, after time.Duration) error {
-	if after > 0 {
-		err = cdc.RetryAfter(err, after)
-	}
-	switch status {
-	case http.StatusBadRequest, http.StatusRequestEntityTooLarge,
-		http.StatusUnsupportedMediaType, http.StatusUnprocessableEntity:
-		return cdc.Permanent(err)
-	case http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound, http.StatusMethodNotAllowed,
-		http.StatusTooManyRequests,
-		http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout,
-		// The endpoint is gone for good, which only its operator can judge: changes
-		// wait, none is given up.
-		http.StatusGone:
-		return cdc.Unavailable(err)
-	}
-	if status/100 == 3 {
-		// Not followed. As with 404 the address is wrong, not the record.
-		return cdc.Unavailable(err)
-	}
-	return err
-}
-
-// retryAfter reads a pause in seconds or until a date; 0 if there is none.
-func retryAfter(header string, now time.Time) time.Duration {
-	if seconds, err := strconv.Atoi(header); err == nil {
-		// Cut, because a duration holds 292 years only.
-		return time.Duration(min(max(seconds, 0), math.MaxInt32)) * time.Second
-	}
-	if date, err := http.ParseTime(header); err == nil {
-		return max(date.Sub(now), 0)
-	}
-	return 0
 }

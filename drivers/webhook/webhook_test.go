@@ -3,6 +3,8 @@ package webhook_test
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -24,11 +26,11 @@ import (
 
 const token = "canary-of-a-credential"
 
-// endpoint is a real server that takes in envelopes. It refuses records with a
-// field "bad", and echoes all it knows while doing so.
+// endpoint is a real server that takes in envelopes, alone or in batches. It refuses
+// records with a field "bad", and echoes all it knows while doing so.
 type endpoint struct {
 	t    *testing.T
-	kind string // "http", "https" or "http2"
+	kind string // "http", "https", "http2" or "batch"
 	addr string
 	srv  *httptest.Server
 
@@ -55,12 +57,14 @@ func (e *endpoint) start() {
 	}
 	e.addr = listener.Addr().String()
 	e.srv = &httptest.Server{Listener: listener, Config: &http.Server{Handler: e}, EnableHTTP2: e.kind == "http2"}
-	if e.kind == "http" {
-		e.srv.Start()
-	} else {
+	if e.tls() {
 		e.srv.StartTLS()
+	} else {
+		e.srv.Start()
 	}
 }
+
+func (e *endpoint) tls() bool { return e.kind == "https" || e.kind == "http2" }
 
 func (e *endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	body, err := io.ReadAll(r.Body)
@@ -79,13 +83,13 @@ func (e *endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 		panic(http.ErrAbortHandler) // to return would be to answer 200
 	}
-	delivery, err := parse(body)
+	deliveries, err := parse(body)
 	switch {
 	case r.Header.Get("Authorization") != "Bearer "+token:
 		w.WriteHeader(http.StatusUnauthorized)
-	case err != nil || r.Header.Get("webhook-id") != delivery.ChangeID.String():
+	case err != nil || (len(deliveries) == 1 && r.Header.Get("webhook-id") != deliveries[0].ChangeID.String()):
 		w.WriteHeader(http.StatusBadRequest)
-	case delivery.Record.Has("bad"):
+	case slices.ContainsFunc(deliveries, func(d cdc.Delivery) bool { return d.Record.Has("bad") }):
 		w.Header().Set("Content-Type", "application/problem+json")
 		w.WriteHeader(http.StatusUnprocessableEntity)
 		json.NewEncoder(w).Encode(map[string]any{
@@ -94,12 +98,30 @@ func (e *endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	default:
 		e.mu.Lock()
 		defer e.mu.Unlock()
-		e.events = append(e.events, delivery)
+		e.events = append(e.events, deliveries...)
 	}
 }
 
-// parse reads the envelope as a receiver would.
-func parse(body []byte) (cdc.Delivery, error) {
+// parse reads a body as a receiver would, which need not be in Go.
+func parse(body []byte) (deliveries []cdc.Delivery, err error) {
+	var many struct{ Batch []json.RawMessage }
+	if err := json.Unmarshal(body, &many); err != nil {
+		return nil, err
+	}
+	if many.Batch == nil {
+		many.Batch = []json.RawMessage{body}
+	}
+	for _, one := range many.Batch {
+		d, err := parseOne(one)
+		if err != nil {
+			return nil, err
+		}
+		deliveries = append(deliveries, d)
+	}
+	return deliveries, nil
+}
+
+func parseOne(body []byte) (cdc.Delivery, error) {
 	var in struct {
 		ID       cdc.ID
 		Resource string
@@ -129,8 +151,12 @@ func parse(body []byte) (cdc.Delivery, error) {
 
 func (e *endpoint) driver(t *testing.T) *webhook.Driver {
 	opts := webhook.Options{URL: e.srv.URL + "/hook?key=" + token, Auth: webhook.Bearer(token)}
-	if e.kind != "http" {
-		opts.Client = e.srv.Client() // it trusts the server's certificate
+	if e.tls() {
+		opts.TLS = &tls.Config{RootCAs: x509.NewCertPool()}
+		opts.TLS.RootCAs.AddCert(e.srv.Certificate())
+	}
+	if e.kind == "batch" {
+		opts.BatchSize = 50
 	}
 	d := webhook.New(opts)
 	t.Cleanup(func() { d.Close() })
@@ -138,7 +164,7 @@ func (e *endpoint) driver(t *testing.T) *webhook.Driver {
 }
 
 func TestContract(t *testing.T) {
-	for kind, proto := range map[string]string{"http": "HTTP/1.1", "https": "HTTP/1.1", "http2": "HTTP/2.0"} {
+	for kind, proto := range map[string]string{"http": "HTTP/1.1", "https": "HTTP/1.1", "http2": "HTTP/2.0", "batch": "HTTP/1.1"} {
 		t.Run(kind, func(t *testing.T) {
 			drivertest.Run(t, func(t *testing.T) drivertest.Harness {
 				e := newEndpoint(t, kind)
@@ -222,6 +248,13 @@ func invalid() []drivertest.Invalid {
 			Headers: map[string]string{"bad name": token, "X-Good": token + "\r\nX-Evil: 1"}, Body: 9, Concurrency: -1,
 		}), Fields: []string{"URL", "Method", "Auth", "SigningSecrets", "Headers", "Body", "Concurrency"}},
 		{Driver: webhook.New(webhook.Options{URL: "https://host", Auth: webhook.Bearer("")}), Fields: []string{"Auth"}},
+		{Driver: webhook.New(webhook.Options{
+			URL: "https://10.0.0.1", PublicOnly: true, Body: webhook.Bare, BatchSize: 5, BatchBytes: -1, Timeout: -1,
+			Marshal: func(cdc.Delivery) ([]byte, error) { return nil, nil }, Statuses: map[int]webhook.Meaning{100: webhook.Delivered},
+		}), Fields: []string{"URL", "PublicOnly", "Body", "BatchSize", "BatchBytes", "Timeout", "Marshal", "Statuses"}},
+		{Driver: webhook.New(webhook.Options{
+			URL: "https://host", Client: http.DefaultClient, PublicOnly: true, TLS: &tls.Config{}, Body: webhook.CloudEvents, Source: "%zz" + token,
+		}), Fields: []string{"Client", "PublicOnly", "TLS", "Source"}},
 		{Driver: webhook.New(webhook.Options{URL: "https://host", Auth: webhook.APIKey("", "")}), Fields: []string{"Auth"}},
 	}
 }
@@ -269,11 +302,45 @@ func TestStatusClasses(t *testing.T) {
 			if err == nil || cdc.FaultOf(err) != want || !strings.Contains(err.Error(), strconv.Itoa(status)) {
 				t.Errorf("%d gives a %s error, want %s: %v", status, cdc.FaultOf(err), want, err)
 			}
+			if cdc.IsGone(err) != (status == http.StatusGone) {
+				t.Errorf("%d: that the endpoint wants no more is %v", status, cdc.IsGone(err))
+			}
 		}
 	}
 	for _, status = range []int{200, 201, 202, 204, 299} {
 		if err := apply(t.Context(), d); err != nil {
 			t.Errorf("%d gives %v", status, err)
+		}
+	}
+}
+
+func TestStatusesMeanWhatTheOptionsSay(t *testing.T) {
+	var status int
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(status) }))
+	defer srv.Close()
+	d := webhook.New(webhook.Options{URL: srv.URL, Statuses: map[int]webhook.Meaning{
+		409: webhook.Delivered, 202: webhook.Retry, 418: webhook.Refused, 500: webhook.Unavailable, 404: webhook.Gone, 410: webhook.Refused,
+	}})
+	defer d.Close()
+	for _, test := range []struct {
+		status    int
+		delivered bool
+		fault     cdc.Fault
+		gone      bool
+	}{
+		{409, true, 0, false},
+		{202, false, cdc.Transient, false},
+		{418, false, cdc.RecordFault, false},
+		{500, false, cdc.DestinationFault, false},
+		{404, false, cdc.DestinationFault, true},
+		{410, false, cdc.RecordFault, false},
+		{422, false, cdc.RecordFault, false}, // the others stay as they are
+		{200, true, 0, false},
+	} {
+		status = test.status
+		err := apply(t.Context(), d)
+		if (err == nil) != test.delivered || cdc.FaultOf(err) != test.fault || cdc.IsGone(err) != test.gone {
+			t.Errorf("%d gives a %s error, gone %v: %v", status, cdc.FaultOf(err), cdc.IsGone(err), err)
 		}
 	}
 }

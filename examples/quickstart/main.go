@@ -2,7 +2,9 @@
 // Several writers insert, update and delete at the same time, and every change is
 // carried to two destinations: backup, a second store, gets everything as it is; crm,
 // an HTTP endpoint, gets business customers and large orders, in a shape of its own.
-// At the end both are read back and compared with the shop. With -crash the writer is
+// Where POSTGRES_URL names a database, analytics, a table in it (in the schema
+// quickstart, which is dropped first), gets the large orders.
+// At the end all are read back and compared with the shop. With -crash the writer is
 // killed half way through, and the rest is done from what it left on disk.
 //
 //	go run ./examples/quickstart [-crash]
@@ -65,7 +67,7 @@ func openShop(ctx context.Context, dir string, crm endpoint) (_ *shop, err error
 	}
 	r, err := replicator.New(db, replicator.Options{
 		Dir: filepath.Join(dir, "replicator"),
-		Destinations: []replicator.Destination{
+		Destinations: append([]replicator.Destination{
 			{
 				Name:   "backup",
 				Driver: s3db.New(s3db.Options{ConnectionString: fileURL(dir, "backup")}),
@@ -76,7 +78,7 @@ func openShop(ctx context.Context, dir string, crm endpoint) (_ *shop, err error
 				Driver: webhook.New(webhook.Options{URL: crm.url, SigningSecrets: []string{crm.secret}}),
 				Routes: crmRoutes(),
 			},
-		},
+		}, analytics()...),
 	})
 	if err != nil {
 		return nil, err

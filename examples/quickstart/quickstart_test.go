@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/s3db-go/replicator"
+	"github.com/s3db-go/replicator/internal/testbed"
 )
 
 // build makes the program, which the tests run as its users do.
@@ -62,6 +63,16 @@ func TestProgram(t *testing.T) {
 		}
 		if code, out = start(t, program, "-n", "200", "-dir", dir); code != 1 || !strings.Contains(out, "is not empty") {
 			t.Errorf("on a used directory: exit %d\n%s", code, out)
+		}
+	})
+	t.Run("analytics", func(t *testing.T) {
+		t.Setenv("POSTGRES_URL", testbed.Postgres(t))
+		for _, args := range [][]string{{"-n", "200"}, {"-crash", "-n", "200"}} {
+			code, out := start(t, program, args...)
+			wantFlawless(t, code, out)
+			if !regexp.MustCompile(`(?m)^analytics: [1-9]\d+ records, 0 missing, 0 different$`).MatchString(out) {
+				t.Errorf("no line of analytics in\n%s", out)
+			}
 		}
 	})
 	t.Run("no records", func(t *testing.T) {

@@ -72,6 +72,9 @@ func workingDirectory(named string) (dir string, remove func() error, err error)
 }
 
 func demonstrate(ctx context.Context, dir string, o options, crm *crm, work workload) error {
+	if err := clearAnalytics(ctx); err != nil {
+		return err
+	}
 	start := time.Now()
 	fmt.Printf("%d writers do %s writes on %s customers and orders\n", writers, thousands(work.total()), thousands(o.records))
 	var done counts

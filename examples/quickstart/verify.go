@@ -40,7 +40,29 @@ func verify(ctx context.Context, out io.Writer, dir string, crm *crm, work workl
 	fmt.Fprintf(out, "backup: %v\n", backup)
 	fmt.Fprintf(out, "crm: %v\n", records)
 	fmt.Fprintf(out, "crm: %v; %s repeats, known by their webhook-id\n", history, thousands(repeats))
-	return report(out, shop.findings, backup.findings, records.findings, history.findings, refused)
+	table, err := verifyAnalytics(ctx, out, inShop)
+	if err != nil {
+		return err
+	}
+	return report(out, shop.findings, backup.findings, records.findings, history.findings, refused, table.findings)
+}
+
+// verifyAnalytics compares the reports' table, where there is one, with the shop.
+func verifyAnalytics(ctx context.Context, out io.Writer, inShop contents) (verdict, error) {
+	if analyticsURL() == "" {
+		return verdict{}, nil
+	}
+	inTable, err := readAnalytics(ctx)
+	if err != nil {
+		return verdict{}, err
+	}
+	wanted, err := premiumOf(inShop)
+	if err != nil {
+		return verdict{}, err
+	}
+	table := compare(wanted, inTable)
+	fmt.Fprintf(out, "analytics: %v\n", table)
+	return table, nil
 }
 
 // report lists what was found, and gives an error if that is anything.

@@ -62,15 +62,14 @@ func TestGolden(t *testing.T) {
 		"insert": insert, "update": change, "update-before-unknown": unknownBefore, "delete": remove, "delete-last-unknown": unknownLast,
 	} {
 		t.Run(name, func(t *testing.T) {
-			full, err := envelope.Marshal(d, "shop")
-			if err != nil {
-				t.Fatal(err)
+			var got []byte
+			for _, form := range []envelope.Form{envelope.Message, envelope.Bare, envelope.CloudEvent} {
+				var err error
+				if got, err = form.Append(got, d, "shop"); err != nil {
+					t.Fatal(err)
+				}
+				got = append(got, '\n')
 			}
-			bare, err := envelope.Bare(d)
-			if err != nil {
-				t.Fatal(err)
-			}
-			got := append(append(full, '\n'), append(bare, '\n')...)
 			path := filepath.Join("testdata", name+".golden")
 			if *update {
 				if err := os.WriteFile(path, got, 0o644); err != nil {
@@ -103,15 +102,15 @@ func TestEveryValueReadsBack(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		d := delivery(cdc.Updated)
 		d.Record, d.Before = record.Draw(t, "record"), record.Draw(t, "before")
-		b, err := envelope.Marshal(d, text.Draw(t, "source"))
+		b, err := envelope.Message.Append(nil, d, text.Draw(t, "source"))
 		if err != nil {
 			t.Fatal(err)
 		}
-		again, err := envelope.Marshal(d, "")
+		again, err := envelope.Message.Append(nil, d, "")
 		if err != nil {
 			t.Fatal(err)
 		}
-		bare, err := envelope.Bare(d)
+		bare, err := envelope.Bare.Append(nil, d, "")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -177,22 +176,23 @@ func TestWhatHasNoFormIsAnErrorThatNamesTheField(t *testing.T) {
 	} {
 		d := delivery(cdc.Inserted)
 		d.Record = cdc.Record{"a": v}
-		if _, err := envelope.Marshal(d, ""); err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("error %v, want %q", err, want)
-		}
-		if _, err := envelope.Bare(d); err == nil {
-			t.Errorf("no error for %q", want)
+		for _, form := range []envelope.Form{envelope.Message, envelope.Bare, envelope.CloudEvent} {
+			if _, err := form.Append(nil, d, ""); err == nil || !strings.Contains(err.Error(), want) {
+				t.Errorf("form %d gives error %v, want %q", form, err, want)
+			}
 		}
 	}
-	if _, err := envelope.Marshal(delivery(cdc.Inserted|cdc.Updated), ""); err == nil {
-		t.Error("no error for two operations")
+	for _, form := range []envelope.Form{envelope.Message, envelope.CloudEvent} {
+		if _, err := form.Append(nil, delivery(cdc.Inserted|cdc.Updated), ""); err == nil {
+			t.Errorf("form %d gives no error for two operations", form)
+		}
 	}
 }
 
 func TestInvalidTextIsStillJSON(t *testing.T) {
 	d := delivery(cdc.Inserted)
 	d.RecordID, d.Record = "u\xff", cdc.Record{}
-	b, err := envelope.Marshal(d, "\x00")
+	b, err := envelope.Message.Append(nil, d, "\x00")
 	if err != nil || !json.Valid(b) || !strings.Contains(string(b), "u\uFFFD") {
 		t.Errorf("%s, %v", b, err)
 	}
@@ -203,7 +203,7 @@ func BenchmarkMarshal(b *testing.B) {
 	d.Record = everyValue()
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := envelope.Marshal(d, "shop"); err != nil {
+		if _, err := envelope.Message.Append(nil, d, "shop"); err != nil {
 			b.Fatal(err)
 		}
 	}

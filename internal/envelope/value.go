@@ -25,8 +25,10 @@ func appendRecord(b []byte, r cdc.Record) ([]byte, error) {
 }
 
 func appendObject(b []byte, object map[string]any) (_ []byte, err error) {
+	names := slices.AppendSeq(make([]string, 0, len(object)), maps.Keys(object))
+	slices.Sort(names)
 	b = append(b, '{')
-	for i, name := range slices.Sorted(maps.Keys(object)) {
+	for i, name := range names {
 		if i > 0 {
 			b = append(b, ',')
 		}
@@ -82,15 +84,21 @@ func appendValue(b []byte, v any) ([]byte, error) {
 
 const hexDigits = "0123456789abcdef"
 
-// appendText writes a string with only those escapes that JSON demands. What is
-// not valid UTF-8 becomes U+FFFD, as encoding/json has it.
+// appendText writes a string with only those escapes that JSON demands, and those of
+// the two characters that XML, and so SQS, can't hold. What is not valid UTF-8 becomes
+// U+FFFD, as encoding/json has it.
 func appendText(b []byte, s string) []byte {
 	b = append(b, '"')
 	for i := 0; i < len(s); {
 		c := s[i]
 		if c >= utf8.RuneSelf {
 			r, size := utf8.DecodeRuneInString(s[i:])
-			b = utf8.AppendRune(b, r)
+			if r == 0xfffe || r == 0xffff {
+				b = append(b, `\uff`...)
+				b = append(b, hexDigits[r>>4&0xf], hexDigits[r&0xf])
+			} else {
+				b = utf8.AppendRune(b, r)
+			}
 			i += size
 			continue
 		}

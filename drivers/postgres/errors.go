@@ -1,0 +1,174 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/s3db-go/replicator/cdc"
+)
+
+// errLate is the answer of a fence.
+var errLate = errors.New("the request arrived after its time, or the clocks differ")
+
+// judge says whose fault an error is. Its text has the server's code and the names of
+// what is concerned; the server's message is left out, since it quotes rows.
+func judge(ctx context.Context, err error) error {
+	if err == nil || ctx.Err() != nil {
+		return err
+	}
+	pg, ok := errors.AsType[*pgconn.PgError](err)
+	if connect, ok := errors.AsType[*pgconn.ConnectError](err); ok {
+		return cdc.Unavailable(connect) // its text has hosts, user and database, and no password
+	}
+	switch {
+	case errors.Is(err, errLate):
+		return err
+	case !ok:
+		return cdc.Unavailable(fmt.Errorf("the connection is lost: %w", err))
+	}
+	text := errors.New(describe(pg))
+	switch faultOf(pg.Code) {
+	case cdc.RecordFault:
+		return cdc.Permanent(text)
+	case cdc.DestinationFault:
+		return cdc.Unavailable(text)
+	}
+	return text
+}
+
+// faultOf says whose fault an error with that code is.
+func faultOf(code string) cdc.Fault {
+	switch code {
+	case "57014": // somebody cancelled the statement
+		return cdc.Transient
+	case "23502", "23514":
+		return cdc.RecordFault
+	}
+	switch code[:min(len(code), 2)] {
+	case "21", "22", "44", "54":
+		return cdc.RecordFault
+	case "23", // what a neighbour's change may heal
+		"40", "55", "P0":
+		return cdc.Transient
+	}
+	return cdc.DestinationFault
+}
+
+// divisible reports whether an error is that of single rows, so that the others may
+// go without them.
+func divisible(err error) bool {
+	pg, ok := errors.AsType[*pgconn.PgError](err)
+	if !ok {
+		return false
+	}
+	switch pg.Code[:min(len(pg.Code), 2)] {
+	case "21", "22", "23", "44", "54", "P0":
+		return true
+	}
+	return false
+}
+
+// stale reports whether an error means that something is not what it was: there is no
+// such table, column or constraint, or a column is of another type.
+func stale(err error) bool {
+	pg, ok := errors.AsType[*pgconn.PgError](err)
+	if !ok {
+		return false
+	}
+	switch pg.Code {
+	case "42P01", "42703", "42P10", "42804", "42883", "42846", "3F000",
+		"26000": // a statement that was prepared is forgotten
+		return true
+	}
+	return false
+}
+
+// describe gives the text of an error.
+func describe(pg *pgconn.PgError) string {
+	text := pg.Code
+	if name := condition(pg.Code); name != "" {
+		text += " " + name
+	}
+	for _, part := range []struct{ what, name string }{
+		{"constraint", pg.ConstraintName}, {"column", pg.ColumnName}, {"type", pg.DataTypeName}, {"table", pg.TableName},
+	} {
+		if part.name != "" {
+			return fmt.Sprintf("%s on %s %q", text, part.what, part.name)
+		}
+	}
+	return text
+}
+
+// condition gives PostgreSQL's name for the codes that a reader is likely to meet.
+func condition(code string) string {
+	switch code {
+	case "22001":
+		return "string_data_right_truncation"
+	case "22003":
+		return "numeric_value_out_of_range"
+	case "22007", "22008":
+		return "invalid_datetime"
+	case "22P02":
+		return "invalid_text_representation"
+	case "22P05", "22021":
+		return "untranslatable_character"
+	case "23502":
+		return "not_null_violation"
+	case "23503":
+		return "foreign_key_violation"
+	case "23505":
+		return "unique_violation"
+	case "23514":
+		return "check_violation"
+	case "23P01":
+		return "exclusion_violation"
+	case "25006":
+		return "read_only_sql_transaction"
+	case "28000", "28P01":
+		return "invalid_password"
+	case "3D000":
+		return "invalid_catalog_name"
+	case "3F000":
+		return "invalid_schema_name"
+	case "40001":
+		return "serialization_failure"
+	case "40P01":
+		return "deadlock_detected"
+	case "42501":
+		return "insufficient_privilege"
+	case "42P01":
+		return "undefined_table"
+	case "42703":
+		return "undefined_column"
+	case "42804":
+		return "datatype_mismatch"
+	case "53100":
+		return "disk_full"
+	case "53300":
+		return "too_many_connections"
+	case "54000":
+		return "program_limit_exceeded"
+	case "55P03":
+		return "lock_not_available"
+	case "57014":
+		return "query_canceled"
+	case "57P01", "57P02":
+		return "shutdown"
+	case "57P03":
+		return "cannot_connect_now"
+	case "P0001":
+		return "raise_exception"
+	}
+	return ""
+}
+
+// certain reports whether an error of connecting means that what the user configured is
+// wrong: the password, the user, the database.
+func certain(err error) bool {
+	pg, ok := errors.AsType[*pgconn.PgError](err)
+	return ok && (strings.HasPrefix(pg.Code, "28") || pg.Code == "3D000")
+}

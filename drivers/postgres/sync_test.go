@@ -1,0 +1,268 @@
+package postgres_test
+
+import (
+	"bytes"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/s3db-go/replicator/cdc"
+	"github.com/s3db-go/replicator/drivers/postgres"
+	"github.com/s3db-go/replicator/internal/testbed"
+)
+
+// people is a closed schema, of which a record's fields are known.
+func people(fields ...cdc.Field) cdc.Schema {
+	return cdc.Schema{Resource: "people", Version: 1, Key: []string{"id"}, Fields: append([]cdc.Field{
+		{Name: "name", Type: cdc.TypeString, Required: true}, {Name: "age", Type: cdc.TypeInt},
+	}, fields...)}
+}
+
+// TestSync goes through every strategy and way to take a mismatch, on tables that are
+// not there, empty, and filled.
+func TestSync(t *testing.T) {
+	const (
+		fits    = `CREATE TABLE people (id text PRIMARY KEY, name text, age bigint, more text)`
+		lacks   = `CREATE TABLE people (id text PRIMARY KEY, name text)`
+		differs = `CREATE TABLE people (id text PRIMARY KEY, name boolean, age bigint)`
+		keyless = `CREATE TABLE people (id text, name text, age bigint)`
+		demands = `CREATE TABLE people (id text PRIMARY KEY, name text, age bigint, shoe int NOT NULL)`
+	)
+	url := testbed.Postgres(t)
+	type outcome string
+	const (
+		stays   outcome = "stays"   // the table is as it was
+		grows   outcome = "grows"   // it got columns
+		remade  outcome = "remade"  // and lost what was in it
+		refused outcome = "refused" // and is as it was
+	)
+	alter, dropCreate, dropRows, validate := postgres.SchemaSync{}, postgres.SchemaSync{Strategy: postgres.DropCreate},
+		postgres.SchemaSync{Strategy: postgres.DropCreate, DropRows: true}, postgres.SchemaSync{Strategy: postgres.ValidateOnly}
+	for _, test := range []struct {
+		name   string
+		table  string
+		filled bool
+		sync   postgres.SchemaSync
+		want   outcome // under Error; under Warn and Ignore, what is refused stays
+	}{
+		{"alter, none", "", false, alter, grows},
+		{"alter, fits", fits, true, alter, stays},
+		{"alter, lacks", lacks, true, alter, grows},
+		{"alter, differs", differs, false, alter, refused},
+		{"alter, keyless", keyless, true, alter, refused},
+		{"alter, demands", demands, false, alter, refused},
+		{"drop-create, none", "", false, dropCreate, grows},
+		{"drop-create, fits", fits, true, dropCreate, stays},
+		{"drop-create, lacks", lacks, true, dropCreate, grows},
+		{"drop-create, differs, empty", differs, false, dropCreate, remade},
+		{"drop-create, differs, filled", differs, true, dropCreate, refused},
+		{"drop-create, differs, filled, asked twice", differs, true, dropRows, remade},
+		{"drop-create, keyless, filled, asked twice", keyless, true, dropRows, remade},
+		{"drop-create, fits, filled, asked twice", fits, true, dropRows, stays},
+		{"validate, none", "", false, validate, refused},
+		{"validate, fits", fits, true, validate, stays},
+		{"validate, lacks", lacks, true, validate, refused},
+		{"validate, differs", differs, false, validate, refused},
+		{"validate, demands", demands, false, validate, refused},
+	} {
+		for _, on := range []postgres.OnMismatch{postgres.Error, postgres.Warn, postgres.Ignore} {
+			t.Run(fmt.Sprintf("%s/%d", test.name, on), func(t *testing.T) {
+				exec(t, url, `DROP TABLE IF EXISTS people`)
+				if test.table != "" {
+					exec(t, url, test.table)
+				}
+				if test.filled {
+					exec(t, url, `INSERT INTO people (id) VALUES ('old')`)
+				}
+				var log bytes.Buffer
+				test.sync.OnMismatch = on
+				d := open(t, postgres.Options{ConnectionString: url, SchemaSync: test.sync, Logger: slog.New(slog.NewTextHandler(&log, nil))})
+				before := shapeOf(t, url)
+				plan, planErr := d.Plan(t.Context(), "people", people())
+				err := d.SyncSchema(t.Context(), "people", people())
+				refuses := test.want == refused && on == postgres.Error
+				if (err != nil) != refuses || refuses && cdc.FaultOf(err) != cdc.RecordFault {
+					t.Fatalf("SyncSchema: %s %v", cdc.FaultOf(err), err)
+				}
+				if (planErr != nil) != (test.want == refused) {
+					t.Errorf("the plan says %v", planErr)
+				}
+				changed := test.want == grows || test.want == remade
+				if (len(plan) > 0) != changed || (shapeOf(t, url) != before) != changed {
+					t.Errorf("the plan is %q; the table was\n%s\nand is\n%s", plan, before, shapeOf(t, url))
+				}
+				if kept := len(read(t, url, "people")) == 1; test.filled && kept != (test.want != remade) {
+					t.Errorf("the row is kept: %v", kept)
+				}
+				if warned := strings.Contains(log.String(), "does not fit"); warned != (test.want == refused && on == postgres.Warn) {
+					t.Errorf("the log says %s", log.String())
+				}
+				if again := d.SyncSchema(t.Context(), "people", people()); (again != nil) != refuses {
+					t.Errorf("once more: %v", again)
+				}
+			})
+		}
+	}
+}
+
+// shapeOf describes the table people.
+func shapeOf(t *testing.T, url string) string {
+	t.Helper()
+	conn := connect(t, url)
+	var text string
+	err := conn.QueryRow(t.Context(), `SELECT coalesce(string_agg(attname || ' ' || format_type(atttypid, atttypmod) || CASE WHEN attnotnull THEN ' required' ELSE '' END, E'\n' ORDER BY attnum), '')
+		FROM pg_attribute WHERE attrelid = to_regclass('people') AND attnum > 0 AND NOT attisdropped`).Scan(&text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return text
+}
+
+func TestPlanIsReadable(t *testing.T) {
+	url := testbed.Postgres(t)
+	d := open(t, postgres.Options{ConnectionString: url, SnakeCase: true})
+	schema := people(cdc.Field{Name: "lastSeen", Type: cdc.TypeTime}, cdc.Field{Name: "tags", Type: cdc.TypeArray})
+	plan, err := d.Plan(t.Context(), `crm.people`, schema)
+	want := []string{
+		`CREATE SCHEMA IF NOT EXISTS "crm"`,
+		"CREATE TABLE \"crm\".\"people\" (\n\t\"id\" text,\n\t\"name\" text,\n\t\"age\" bigint,\n\t\"last_seen\" timestamp with time zone,\n\t\"tags\" jsonb,\n\t\"_version\" bigint,\n\tPRIMARY KEY (\"id\")\n)",
+	}
+	if diff := cmp.Diff(want, plan); err != nil || diff != "" {
+		t.Errorf("%v (-want +got):\n%s", err, diff)
+	}
+	if err := d.SyncSchema(t.Context(), "crm.people", schema); err != nil {
+		t.Fatal(err)
+	}
+	schema.Fields = append(schema.Fields, cdc.Field{Name: `a"b`, Type: cdc.TypeDecimal})
+	if plan, err = d.Plan(t.Context(), "crm.people", schema); err != nil || len(plan) != 1 || plan[0] != `ALTER TABLE "crm"."people" ADD COLUMN "a""b" numeric` {
+		t.Errorf("%q, %v", plan, err)
+	}
+	mustApply(t, d, put(1, "crm.people", id("a"), cdc.Record{"lastSeen": nil, "newField": "x"}))
+	holds(t, url, "crm.people", "id", cdc.Record{"id": "a", "new_field": "x"})
+	errs := apply(t, d, put(2, "crm.people", id("b"), cdc.Record{"newField": "x", "new_field": "y"}))
+	if cdc.FaultOf(errs[0]) != cdc.RecordFault {
+		t.Errorf("two fields that become one column: %v", errs[0])
+	}
+}
+
+// TestARoleThatMayNot gets the statements to run, and waits for them where everything
+// was right before.
+func TestARoleThatMayNot(t *testing.T) {
+	s := testbed.NewPostgresServer(t)
+	root := s.URL("postgres", "", "postgres")
+	exec(t, root, `CREATE ROLE app LOGIN PASSWORD 'p'`, `CREATE TABLE people (id text PRIMARY KEY, name text, age bigint)`, `GRANT ALL ON people TO app`)
+	d := open(t, postgres.Options{ConnectionString: s.URL("app", "p", "postgres")})
+	err := d.SyncSchema(t.Context(), "orders", people())
+	if cdc.FaultOf(err) != cdc.RecordFault || !strings.Contains(err.Error(), `CREATE TABLE "orders"`) {
+		t.Errorf("a table that it may not create: %s %v", cdc.FaultOf(err), err)
+	}
+	if err := d.SyncSchema(t.Context(), "people", people()); err != nil {
+		t.Fatal(err)
+	}
+	grown := people(cdc.Field{Name: "mail", Type: cdc.TypeString})
+	err = d.SyncSchema(t.Context(), "people", grown)
+	if cdc.FaultOf(err) != cdc.DestinationFault || !strings.Contains(err.Error(), `ADD COLUMN "mail" text`) {
+		t.Errorf("a column that it may not add: %s %v", cdc.FaultOf(err), err)
+	}
+	errs := apply(t, d, put(1, "people", id("a"), cdc.Record{"mail": "x"}), put(2, "people", id("b"), cdc.Record{"name": "Bob"}))
+	if errs[1] != nil || cdc.FaultOf(errs[0]) != cdc.DestinationFault {
+		t.Errorf("a record that needs it, and one that does not: %v", errs)
+	}
+	exec(t, root, `ALTER TABLE people ADD COLUMN mail text`)
+	mustApply(t, d, put(1, "people", id("a"), cdc.Record{"mail": "x"}))
+	holds(t, root, "people", "id", cdc.Record{"id": "a", "mail": "x"}, cdc.Record{"id": "b", "name": "Bob"})
+}
+
+// TestUnknownColumns: a field that the table lacks under ValidateOnly fails its record
+// until the column is there, or is left out where the user said so.
+func TestUnknownColumns(t *testing.T) {
+	url := testbed.Postgres(t)
+	exec(t, url, `CREATE TABLE people (id text PRIMARY KEY, name text)`)
+	strict := open(t, postgres.Options{ConnectionString: url, SchemaSync: postgres.SchemaSync{Strategy: postgres.ValidateOnly}})
+	loose := open(t, postgres.Options{ConnectionString: url, SchemaSync: postgres.SchemaSync{Strategy: postgres.ValidateOnly, OnMismatch: postgres.Ignore}})
+	batch := []cdc.Delivery{put(1, "people", id("a"), cdc.Record{"name": "Ann", "age": int64(1)}), put(2, "people", id("b"), cdc.Record{"name": "Bob"})}
+	errs := apply(t, strict, batch...)
+	if errs[1] != nil || cdc.FaultOf(errs[0]) != cdc.DestinationFault || !strings.Contains(errs[0].Error(), `"age"`) {
+		t.Errorf("strict: %v", errs)
+	}
+	mustApply(t, loose, batch...)
+	holds(t, url, "people", "id", cdc.Record{"id": "a", "name": "Ann"}, cdc.Record{"id": "b", "name": "Bob"})
+	exec(t, url, `ALTER TABLE people ADD COLUMN age bigint`)
+	mustApply(t, strict, batch...)
+	holds(t, url, "people", "id", cdc.Record{"id": "a", "name": "Ann", "age": int64(1)}, cdc.Record{"id": "b", "name": "Bob"})
+}
+
+// TestTheTablesOwnKey: records are found by the primary key of a table that was there,
+// by id where they lack its columns.
+func TestTheTablesOwnKey(t *testing.T) {
+	url := testbed.Postgres(t)
+	exec(t, url, `CREATE TABLE orders (order_id text PRIMARY KEY, total numeric)`)
+	d := open(t, postgres.Options{ConnectionString: url})
+	if err := d.SyncSchema(t.Context(), "orders", cdc.Schema{Resource: "orders", Key: []string{"id"}, Open: true}); err != nil {
+		t.Fatal(err)
+	}
+	if key := d.Limits("orders").Key; len(key) != 1 || key[0] != "order_id" {
+		t.Errorf("the key is %v", key)
+	}
+	errs := apply(t, d, put(1, "orders", cdc.Record{"order_id": "o1"}, cdc.Record{"total": int64(5)}), put(2, "orders", id("o2"), cdc.Record{"total": int64(6)}))
+	if errs[0] != nil || cdc.FaultOf(errs[1]) != cdc.RecordFault || !strings.Contains(fmt.Sprint(errs[1]), `key column "id"`) {
+		t.Errorf("%v", errs)
+	}
+
+	// What was routed before the key was known has another.
+	early := put(3, "orders", id("x"), cdc.Record{"total": int64(7)})
+	early.Record, early.Before = cdc.Record{"order_id": "o3", "total": int64(7)}, cdc.Record{"order_id": "o1", "total": int64(5)}
+	gone := drop(4, "orders", id("y"), cdc.Record{"order_id": "o4"})
+	mustApply(t, d, put(2, "orders", cdc.Record{"order_id": "o4"}, cdc.Record{}), early)
+	mustApply(t, d, gone)
+	seven, err := cdc.ParseDecimal("7")
+	if err != nil {
+		t.Fatal(err)
+	}
+	holds(t, url, "orders", "order_id", cdc.Record{"order_id": "o3", "total": seven})
+}
+
+// TestTableChangesUnderTheDriver: dropped, created anew, columns that went or changed.
+func TestTableChangesUnderTheDriver(t *testing.T) {
+	url := testbed.Postgres(t)
+	d := open(t, postgres.Options{ConnectionString: url})
+	one := put(1, "people", id("a"), cdc.Record{"name": "Ann", "age": int64(1)})
+	for n, change := range []string{
+		`SELECT 1`, `DROP TABLE people`, `ALTER TABLE people DROP COLUMN age`, `ALTER TABLE people ALTER COLUMN age TYPE text`,
+		`ALTER TABLE people DROP CONSTRAINT people_pkey`, `ALTER TABLE people ADD PRIMARY KEY (id)`, `ALTER TABLE people ALTER COLUMN id TYPE varchar(30)`,
+	} {
+		if n == 0 {
+			mustApply(t, d, one)
+		}
+		exec(t, url, change)
+		mustApply(t, d, one)
+		if rows := read(t, url, "people"); len(rows) != 1 || rows[0]["name"] != "Ann" || fmt.Sprint(rows[0]["age"]) != "1" {
+			t.Errorf("after %s: %v", change, rows)
+		}
+	}
+}
+
+// TestManyMakeTheSameTable at the same time, as several processes do.
+func TestManyMakeTheSameTable(t *testing.T) {
+	url := testbed.Postgres(t)
+	var wg sync.WaitGroup
+	for i := range 6 {
+		d := open(t, postgres.Options{ConnectionString: url})
+		wg.Go(func() {
+			for j := range 5 {
+				key := fmt.Sprintf("%d-%d", i, j)
+				if err := d.Apply(t.Context(), []cdc.Delivery{put(1, "shared.people", id(key), cdc.Record{fmt.Sprint("field", j): key})}); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	if n := len(read(t, url, "shared.people")); n != 30 {
+		t.Errorf("%d rows", n)
+	}
+}

@@ -1,0 +1,122 @@
+// Backup keeps a live copy of a store in another one: every insert, update and delete
+// follows by itself. It works on two directories, or on what the environment names, in
+// two regions if you like:
+//
+//	go run ./examples/backup
+//	SOURCE_URL=s3://KEY:SECRET@production BACKUP_URL=s3://KEY:SECRET@backup go run ./examples/backup
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/s3db-go/replicator"
+	"github.com/s3db-go/replicator/drivers/s3db"
+	"github.com/s3db-go/replicator/examples/internal/compare"
+	"github.com/s3db-go/replicator/store"
+)
+
+func main() {
+	dir, err := os.MkdirTemp("", "backup-")
+	if err != nil {
+		log.Fatal(err)
+	}
+	at := func(name string) string { return "file:///" + filepath.ToSlash(filepath.Join(dir, name)) }
+	source := cmp.Or(os.Getenv("SOURCE_URL"), at("source"))
+	backup := cmp.Or(os.Getenv("BACKUP_URL"), at("backup"))
+	err = errors.Join(run(context.Background(), os.Stdout, dir, source, backup), os.RemoveAll(dir))
+	if err != nil {
+		log.Fatal(err)
+	}
+}
+
+// run writes to the source, and shows that the backup has it all.
+func run(ctx context.Context, out io.Writer, dir, source, backup string) (err error) {
+	db, err := store.Open(ctx, source, store.WithPassphrase("of the source"))
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+
+	r, err := replicator.New(db, replicator.Options{
+		Dir: filepath.Join(dir, "replicator"), // the journal; must outlive the process
+		Destinations: []replicator.Destination{{
+			Name:   "backup",
+			Driver: s3db.New(s3db.Options{ConnectionString: backup, Passphrase: "of the backup"}),
+			Routes: replicator.Routes("users", "orders"), // what to replicate
+		}},
+	})
+	if err != nil {
+		return err
+	}
+	if err := r.Start(ctx); err != nil {
+		return err
+	}
+	err = errors.Join(work(ctx, db), r.Flush(ctx))
+	stopping, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	if err := errors.Join(err, r.Stop(stopping)); err != nil {
+		return err
+	}
+
+	copied, err := store.Open(ctx, backup, store.WithPassphrase("of the backup"))
+	if err != nil {
+		return err
+	}
+	defer copied.Close()
+	verdict, err := compare.Stores(ctx, db, copied, "users", "orders")
+	if err != nil {
+		return err
+	}
+	fmt.Fprintln(out, "backup:", verdict)
+	return verdict.Err()
+}
+
+// work is what an application does, which knows nothing of the backup.
+func work(ctx context.Context, db *store.DB) error {
+	users, err := db.CreateResource(ctx, store.Definition{
+		Name:       "users",
+		Attributes: store.Attributes{"name": "string|required", "email": "string|required", "password": "secret"},
+		Timestamps: true,
+	})
+	if err != nil {
+		return err
+	}
+	orders, err := db.CreateResource(ctx, store.Definition{
+		Name:       "orders",
+		Attributes: store.Attributes{"userId": "string|required", "total": "number", "note": "string"},
+		Partitions: map[string]store.Partition{"byUser": {"userId": "string"}},
+	})
+	if err != nil {
+		return err
+	}
+	for i := range 20 {
+		user, err := users.Insert(ctx, store.Record{
+			"name": fmt.Sprint("User ", i), "email": fmt.Sprintf("user%d@example.com", i), "password": fmt.Sprint("secret ", i),
+		})
+		if err != nil {
+			return err
+		}
+		order, err := orders.Insert(ctx, store.Record{"userId": user["id"], "total": 99.99 * float64(i)})
+		if err != nil {
+			return err
+		}
+		switch {
+		case i%3 == 0:
+			_, err = orders.Update(ctx, order.String("id"), store.Record{"note": "paid ✓"})
+		case i%7 == 0:
+			err = errors.Join(users.Delete(ctx, user.String("id")), orders.Delete(ctx, order.String("id")))
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,304 @@
+package store
+
+import (
+	"bytes"
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+)
+
+// A behavior says where a record goes that has more than the user metadata of an
+// object holds.
+const (
+	userManaged   = "user-managed"   // as a whole into the body
+	enforceLimits = "enforce-limits" // it is refused
+	truncateData  = "truncate-data"  // the largest values are dropped
+	bodyOverflow  = "body-overflow"  // the largest values go into the body
+	bodyOnly      = "body-only"      // always as a whole into the body
+)
+
+func behaviors() []string {
+	return []string{userManaged, enforceLimits, truncateData, bodyOverflow, bodyOnly}
+}
+
+const (
+	// metadataLimit is what S3 takes as user metadata: 2 KiB of names and values.
+	metadataLimit = 2048
+	// timestampReserve is what the original sets aside for two times.
+	timestampReserve = 66
+	// flagReserve is what it sets aside for the mark of a record that was cut.
+	flagReserve = len("$truncated") + len("true")
+
+	versionHeader   = "_v" // the definition's version that a record was written under
+	mapHeader       = "_map"
+	overflowHeader  = "_overflow"
+	truncatedHeader = "_truncated"
+	flag            = "true"
+)
+
+// unfit says why a record can't be stored under its resource's behavior.
+type unfit struct{ reason string }
+
+func (e *unfit) Error() string { return e.reason }
+
+// mapped is a record as the format has it before the wire: short keys to text, nil
+// for null, or a JSON value where text can't tell what is in it.
+type mapped map[string]any
+
+// header is one value of a mapped record that text can tell.
+type header struct {
+	key  string
+	size int    // of the value, as the original counts: before the wire
+	wire string // what S3 counts
+}
+
+// split gives the values that can be headers, the smallest first, and the others.
+func (m mapped) split() (headers []header, rest mapped) {
+	for key, v := range m {
+		switch v := v.(type) {
+		case nil:
+			headers = append(headers, header{key, 0, "null"})
+		case string:
+			h := header{key: key, size: len(v)}
+			if h.size <= metadataLimit { // else it will be no header, and may be large
+				h.wire = encodeHeader(v)
+			}
+			headers = append(headers, h)
+		default:
+			if rest == nil {
+				rest = mapped{}
+			}
+			rest[key] = v
+		}
+	}
+	slices.SortFunc(headers, func(a, b header) int {
+		return cmp.Or(cmp.Compare(a.size, b.size), compareKeys(a.key, b.key))
+	})
+	return headers, rest
+}
+
+// compareKeys orders short keys as the original meets them: those that JavaScript
+// takes for numbers first, the others in the order in which they were given.
+func compareKeys(a, b string) int {
+	x, notX := strconv.Atoi(a)
+	y, notY := strconv.Atoi(b)
+	switch {
+	case notX == nil && notY == nil:
+		return cmp.Compare(x, y)
+	case notX == nil:
+		return -1
+	case notY == nil:
+		return 1
+	}
+	return cmp.Or(cmp.Compare(len(a), len(b)), cmp.Compare(a, b))
+}
+
+// layout is an object in the making: its headers, and the room that is left.
+type layout struct {
+	object
+	limit    int // of the original, for what it counts
+	size     int // of the values, as the original counts
+	names    int
+	wireSize int
+}
+
+// layOut makes the object of a mapped record.
+func (s *schema) layOut(m mapped) (object, error) {
+	version := "v" + strconv.Itoa(s.version)
+	start := func() *layout {
+		l := &layout{object: object{headers: make(map[string]string, len(m)+1)}}
+		l.limit = metadataLimit - 1 - len(versionHeader) - len(version)
+		if s.timestamps {
+			l.limit -= timestampReserve
+		}
+		l.add(header{versionHeader, len(version), version})
+		return l
+	}
+	headers, rest := m.split()
+	l := start()
+	switch s.behavior {
+	case bodyOnly:
+		return l.only(m, s.keyMap())
+	case bodyOverflow:
+		return l.overflow(m, headers, rest)
+	case truncateData:
+		return l.truncate(headers, rest)
+	}
+	for _, h := range headers {
+		l.add(h)
+	}
+	fits := l.size+l.names <= l.limit && l.wireSize <= metadataLimit
+	switch {
+	case fits && rest == nil:
+		return l.object, nil
+	case s.behavior != enforceLimits:
+		return start().withBody(m, versionHeader, version)
+	case rest != nil:
+		return object{}, needsBody(rest)
+	}
+	return object{}, &unfit{fmt.Sprintf("takes %d bytes of metadata, and the behavior %s allows %d", max(l.size+l.names, l.wireSize), s.behavior, l.limit)}
+}
+
+func needsBody(rest mapped) error {
+	return &unfit{fmt.Sprintf("holds %d values that only a body can tell apart, like an array of one empty text, and the behavior has none", len(rest))}
+}
+
+func (l *layout) add(h header) {
+	l.headers[h.key] = h.wire
+	l.size += h.size
+	l.names += len(h.key)
+	l.wireSize += len(h.key) + len(h.wire)
+}
+
+// withBody gives the object with the fields in its body, and one more.
+func (l *layout) withBody(m mapped, name string, value any) (object, error) {
+	fields := map[string]any(m)
+	if name != "" {
+		fields = maps.Clone(fields)
+		fields[name] = value
+	}
+	body, err := marshalJSON(fields)
+	l.body, l.contentType = body, jsonContent
+	return l.object, err
+}
+
+// only puts everything into the body, and what its keys mean beside it. Where that
+// finds no room, the registry tells it too.
+func (l *layout) only(m mapped, keys []byte) (object, error) {
+	if wire := encodeHeader(string(keys)); l.wireSize+len(mapHeader)+len(wire) <= metadataLimit {
+		l.add(header{mapHeader, len(keys), wire})
+	}
+	return l.withBody(m, versionHeader, l.headers[versionHeader])
+}
+
+// overflow takes headers as long as they fit, and puts the others into the body. The
+// original counts values alone; what S3 counts goes beyond that.
+func (l *layout) overflow(m mapped, headers []header, rest mapped) (object, error) {
+	inline, size := 0, l.size
+	for inline < len(headers) && size+headers[inline].size <= l.limit {
+		size += headers[inline].size
+		inline++
+	}
+	room := metadataLimit - l.wireSize
+	for _, h := range headers[:inline] {
+		room -= len(h.key) + len(h.wire)
+	}
+	mark := len(overflowHeader) + len(flag)
+	for (inline < len(headers) || rest != nil) && room < mark || room < 0 {
+		inline--
+		room += len(headers[inline].key) + len(headers[inline].wire)
+	}
+	for _, h := range headers[:inline] {
+		l.add(h)
+	}
+	if inline == len(headers) && rest == nil {
+		return l.object, nil
+	}
+	l.headers[overflowHeader] = flag
+	if rest == nil {
+		rest = mapped{}
+	}
+	for _, h := range headers[inline:] {
+		rest[h.key] = m[h.key]
+	}
+	return l.withBody(rest, "", nil)
+}
+
+// truncate takes headers as long as they fit. The first that does not becomes empty,
+// and what follows is dropped, as by the original.
+func (l *layout) truncate(headers []header, rest mapped) (object, error) {
+	if rest != nil {
+		return object{}, needsBody(rest)
+	}
+	for i, h := range headers {
+		room := metadataLimit - l.wireSize - len(h.key) - len(h.wire)
+		if i+1 < len(headers) {
+			room -= len(headers[i+1].key) + len(truncatedHeader) + len(flag)
+		}
+		if l.size+h.size+flagReserve > l.limit || room < 0 {
+			l.add(header{key: h.key})
+			l.headers[truncatedHeader] = flag
+			break
+		}
+		l.add(h)
+	}
+	return l.object, nil
+}
+
+// gather gives an object's fields by short key, from its headers and, as far as the
+// behavior says that it counts, from its body.
+func gather(o object, behavior string) mapped {
+	out := make(mapped, len(o.headers))
+	for name, wire := range o.headers {
+		if internal(name) {
+			continue
+		}
+		if v, present := decodeHeader(wire); present {
+			out[name] = v
+		}
+	}
+	body, ok := parseBody(o.body)
+	if !ok {
+		return out
+	}
+	switch behavior {
+	case enforceLimits, truncateData:
+		return out // it is a stale copy
+	case bodyOnly:
+		if len(body) > 0 {
+			return rename(body, o.headers[mapHeader])
+		}
+	case userManaged:
+		if len(out) > 0 {
+			return out // a copy, under other names
+		}
+	}
+	for key, v := range body {
+		if _, ok := out[key]; !ok {
+			out[key] = v
+		}
+	}
+	return out
+}
+
+// internal reports whether a name is the format's own, or one that the original
+// leaks into records.
+func internal(name string) bool {
+	return name == "" || name[0] == '_' || name == "id" || name == "metadata_updatedat" || name == "metadata.updatedAt"
+}
+
+func parseBody(body []byte) (mapped, bool) {
+	body = bytes.TrimSpace(body)
+	if len(body) == 0 || body[0] != '{' {
+		return nil, false
+	}
+	v, err := unmarshalJSON(body)
+	fields, ok := v.(map[string]any)
+	if err != nil || !ok {
+		return nil, false
+	}
+	maps.DeleteFunc(fields, func(name string, _ any) bool { return internal(name) })
+	return fields, true
+}
+
+// rename turns the short keys of a body into paths, by the map that stands beside
+// it. Without one they are the registry's.
+func rename(body mapped, header string) mapped {
+	text, _ := decodeHeader(header)
+	encoded, _ := text.(string)
+	var keys map[string]string
+	if json.Unmarshal([]byte(encoded), &keys) != nil {
+		return body
+	}
+	out := maps.Clone(body)
+	for path, key := range keys {
+		if v, ok := body[key]; ok && path != key {
+			delete(out, key)
+			out[path] = v
+		}
+	}
+	return out
+}
