@@ -43,7 +43,10 @@ type group struct {
 // as failed and left out.
 func (w *writer) send(ctx context.Context, rows []row) error {
 	e := w.d.buffers.Get().(*encoder)
-	defer w.d.buffers.Put(e)
+	defer func() {
+		e.reset() // it keeps no row
+		w.d.buffers.Put(e)
+	}()
 	for !w.encode(e, rows) {
 		if rows = w.standing(rows); len(rows) == 0 {
 			return nil

@@ -2,6 +2,7 @@ package sqs_test
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -57,19 +58,21 @@ type call struct {
 	auth   string
 }
 
+// entry is a message of a SendMessageBatch.
+type entry struct {
+	ID          string `json:"Id"`
+	MessageBody string
+}
+
 // entries gives the ids and bodies of a SendMessageBatch.
-func (c call) entries() (entries []struct{ Id, MessageBody string }) {
-	var in struct {
-		Entries []struct{ Id, MessageBody string }
-	}
+func (c call) entries() []entry {
+	var in struct{ Entries []entry }
 	json.Unmarshal(c.body, &in)
 	return in.Entries
 }
 
-func newService(t testing.TB) *service { return before(t, testbed.SQS(t)) }
-
-// before puts a server of its own before an emulator that others use too.
-func before(t testing.TB, emulator string) *service {
+func newService(t testing.TB) *service {
+	emulator := testbed.SQS(t)
 	target, err := url.Parse(emulator)
 	if err != nil {
 		t.Fatal(err)
@@ -79,8 +82,25 @@ func before(t testing.TB, emulator string) *service {
 	s.start()
 	s.endpoint = s.server.URL
 	s.client = awssqs.New(awssqs.Options{Region: "us-east-1", BaseEndpoint: &emulator, Credentials: keys(), HTTPClient: sqs.Transport()})
-	t.Cleanup(func() { s.server.Close() })
+	t.Cleanup(func() {
+		s.server.Close()
+		s.clear()
+	})
 	return s
+}
+
+// clear deletes all queues.
+func (s *service) clear() {
+	ctx := context.WithoutCancel(s.t.Context())
+	all, err := s.client.ListQueues(ctx, &awssqs.ListQueuesInput{})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	for _, queueURL := range all.QueueUrls {
+		if _, err := s.client.DeleteQueue(ctx, &awssqs.DeleteQueueInput{QueueUrl: &queueURL}); err != nil {
+			s.t.Error(err)
+		}
+	}
 }
 
 // start listens again where it listened before.
@@ -107,9 +127,11 @@ func (s *service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		return
 	}
-	var named struct{ QueueUrl string }
+	var named struct {
+		QueueURL string `json:"QueueUrl"`
+	}
 	json.Unmarshal(body, &named)
-	c := call{strings.TrimPrefix(r.Header.Get("X-Amz-Target"), "AmazonSQS."), named.QueueUrl, body, r.Header.Get("Authorization")}
+	c := call{strings.TrimPrefix(r.Header.Get("X-Amz-Target"), "AmazonSQS."), named.QueueURL, body, r.Header.Get("Authorization")}
 	s.mu.Lock()
 	fault := s.fault
 	s.calls = append(s.calls, c)

@@ -90,7 +90,10 @@ func TestMessage(t *testing.T) {
 func TestGroups(t *testing.T) {
 	s := newService(t)
 	fifo, standard := s.queue("orders.fifo", nil), s.queue("orders", nil)
-	type ids struct{ MessageGroupId, MessageDeduplicationId string }
+	type ids struct {
+		Group string `json:"MessageGroupId"`
+		Dedup string `json:"MessageDeduplicationId"`
+	}
 	send := func(opts sqs.Options, d cdc.Delivery) ids {
 		t.Helper()
 		driver := s.opened(opts)
@@ -133,15 +136,15 @@ func TestGroups(t *testing.T) {
 	var seen []string
 	for _, key := range []string{"\x00\"a\"=\"b\"", strings.Repeat("x", 129), "Größe", "a b", " ", strings.Repeat("x", 130)} {
 		d.OrderKey = key
-		group := send(sqs.Options{QueueURL: fifo}, d).MessageGroupId
-		if again := send(sqs.Options{QueueURL: fifo}, d).MessageGroupId; again != group || len(group) != 64 || slices.Contains(seen, group) {
+		group := send(sqs.Options{QueueURL: fifo}, d).Group
+		if again := send(sqs.Options{QueueURL: fifo}, d).Group; again != group || len(group) != 64 || slices.Contains(seen, group) {
 			t.Errorf("%q is in the groups %s and %s", key, group, again)
 		}
 		seen = append(seen, group)
 	}
 	longest := strings.Repeat("~", 128)
 	d.OrderKey = longest
-	if group := send(sqs.Options{QueueURL: fifo}, d).MessageGroupId; group != longest {
+	if group := send(sqs.Options{QueueURL: fifo}, d).Group; group != longest {
 		t.Errorf("a key that is a group's id is sent as %s", group)
 	}
 }

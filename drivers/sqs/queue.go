@@ -40,7 +40,7 @@ func (d *Driver) client(ctx context.Context) (*sqs.Client, error) {
 		cfg.Region = d.opts.shownRegion()
 	}
 	if cfg.Region == "" {
-		return nil, cdc.Permanent(errors.New("Region is set neither in the options nor in the environment (AWS_REGION), and no queue's URL shows one"))
+		return nil, cdc.Permanent(errors.New("no region: neither the option Region nor the environment (AWS_REGION) names one, and no queue's URL shows it"))
 	}
 	if _, err := cfg.Credentials.Retrieve(ctx); err != nil {
 		return nil, cdc.Unavailable(fmt.Errorf("there are no credentials: %w", err))

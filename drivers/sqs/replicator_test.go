@@ -58,7 +58,7 @@ func (s *service) failOnce(wanted func(body string) bool) {
 		for _, e := range c.entries() {
 			if wanted(e.MessageBody) && !failed[e.MessageBody] {
 				failed[e.MessageBody] = true
-				faults = append(faults, e.Id)
+				faults = append(faults, e.ID)
 			}
 		}
 		if len(faults) == 0 {

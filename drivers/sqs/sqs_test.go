@@ -17,12 +17,9 @@ import (
 	"github.com/s3db-go/replicator/cdc"
 	"github.com/s3db-go/replicator/drivers/drivertest"
 	"github.com/s3db-go/replicator/drivers/sqs"
-	"github.com/s3db-go/replicator/internal/testbed"
 )
 
 func TestContract(t *testing.T) {
-	emulator := testbed.SQS(t)
-	queues := 0
 	for name, test := range map[string]struct {
 		suffix string
 		body   sqs.Body
@@ -33,9 +30,8 @@ func TestContract(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			drivertest.Run(t, func(t *testing.T) drivertest.Harness {
-				s := before(t, emulator)
-				queues++
-				queueURL := s.queue(fmt.Sprintf("contract-%d%s", queues, test.suffix), nil)
+				s := newService(t)
+				queueURL := s.queue("contract"+test.suffix, nil)
 				var taken []cdc.Delivery
 				return drivertest.Harness{
 					Driver: sqs.New(sqs.Options{
@@ -148,11 +144,11 @@ func TestPartialFailure(t *testing.T) {
 		for i, e := range c.entries() {
 			switch i {
 			case 2:
-				answer.Failed = append(answer.Failed, map[string]any{"Id": e.Id, "Code": "InvalidMessageContents", "SenderFault": true, "Message": e.MessageBody})
+				answer.Failed = append(answer.Failed, map[string]any{"Id": e.ID, "Code": "InvalidMessageContents", "SenderFault": true, "Message": e.MessageBody})
 			case 6:
-				answer.Failed = append(answer.Failed, map[string]any{"Id": e.Id, "Code": "InternalError", "SenderFault": false, "Message": e.MessageBody})
+				answer.Failed = append(answer.Failed, map[string]any{"Id": e.ID, "Code": "InternalError", "SenderFault": false, "Message": e.MessageBody})
 			default:
-				answer.Successful = append(answer.Successful, map[string]any{"Id": e.Id, "MessageId": "m" + e.Id})
+				answer.Successful = append(answer.Successful, map[string]any{"Id": e.ID, "MessageId": "m" + e.ID})
 			}
 		}
 		w.Header().Set("Content-Type", "application/x-amz-json-1.0")

@@ -53,6 +53,9 @@ func newWorld(t *testing.T) *world {
 		t.Fatal(err)
 	}
 	w.queueURL = *queue.QueueUrl
+	t.Cleanup(func() {
+		w.client.DeleteQueue(context.WithoutCancel(t.Context()), &awssqs.DeleteQueueInput{QueueUrl: &w.queueURL})
+	})
 	sqsWay := testbed.NewProxy(t, "tcp", strings.TrimPrefix(emulator, "http://"))
 	w.queue = sqs.Options{
 		QueueURL: w.queueURL, Region: "us-east-1", Endpoint: "http://" + sqsWay.Addr().String(),

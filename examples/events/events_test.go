@@ -18,6 +18,7 @@ func TestEvents(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	defer client.DeleteQueue(t.Context(), &awssqs.DeleteQueueInput{QueueUrl: queue.QueueUrl})
 	var out strings.Builder
 	dir := t.TempDir()
 	if err := run(t.Context(), &out, dir, "file:///"+filepath.ToSlash(filepath.Join(dir, "backup")), *queue.QueueUrl, client); err != nil {

@@ -53,7 +53,7 @@ func (p place) open(ctx context.Context) (*store.DB, error) {
 
 // run is the whole story.
 func run(ctx context.Context, out io.Writer, dir string, source, backup place, wipe func(context.Context, place) error) error {
-	verdict, err := replicate(ctx, filepath.Join(dir, "there"), source, backup, false, 0, 120)
+	verdict, err := replicate(ctx, filepath.Join(dir, "there"), source, backup, false, 0, 60)
 	if err != nil {
 		return err
 	}
@@ -64,7 +64,7 @@ func run(ctx context.Context, out io.Writer, dir string, source, backup place, w
 	fmt.Fprintln(out, "the source is lost; going on with the backup")
 
 	// The same program, with the places swapped. A backfill sends what is there.
-	verdict, err = replicate(ctx, filepath.Join(dir, "back"), backup, source, true, 120, 160)
+	verdict, err = replicate(ctx, filepath.Join(dir, "back"), backup, source, true, 60, 90)
 	if err != nil {
 		return err
 	}

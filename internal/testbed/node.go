@@ -1,6 +1,8 @@
 package testbed
 
 import (
+	"errors"
+	"fmt"
 	"io"
 	"os"
 	"os/exec"
@@ -16,6 +18,8 @@ const howToGetNode = "install Node 20 or later; copy internal/testbed/testdata/n
 	"npm install --ignore-scripts --legacy-peer-deps --omit=optional && node prepare.mjs; " +
 	"then set " + nodeModules + " to its node_modules"
 
+var errNoNode = errors.New("testbed: no packages for Node")
+
 // Program is a running script of Node's.
 type Program struct {
 	// In is the script's standard input, Out what it prints. A script ends when In does.
@@ -30,48 +34,47 @@ type Program struct {
 // test that was killed itself, it has to watch its standard input.
 func Node(t testing.TB, script string, args ...string) *Program {
 	t.Helper()
-	modules, err := filepath.Abs(os.Getenv(nodeModules))
-	if os.Getenv(nodeModules) == "" || err != nil {
-		Missing(t, "packages for Node ("+nodeModules+" is not set)", howToGetNode)
-	}
-	if _, err := os.Stat(filepath.Join(modules, "fauxqs")); err != nil {
-		Missing(t, "packages for Node in "+modules, howToGetNode)
-	}
-	node, err := exec.LookPath("node")
-	if err != nil {
-		Missing(t, "Node", howToGetNode)
-	}
-
-	// A module finds packages in a node_modules beside it, and nowhere else.
-	dir := t.TempDir()
-	if err := os.Symlink(modules, filepath.Join(dir, "node_modules")); err != nil {
-		t.Fatal(err)
-	}
-	path := filepath.Join(dir, "script.mjs")
-	if err := os.WriteFile(path, []byte(script), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	p := &Program{cmd: exec.Command(node, append([]string{path}, args...)...)}
-	p.cmd.Env = append(os.Environ(), "NODE_NO_WARNINGS=1") // about its own age, for one
-	p.cmd.Stderr = os.Stderr
-	if p.In, err = p.cmd.StdinPipe(); err != nil {
-		t.Fatal(err)
-	}
-	if p.Out, err = p.cmd.StdoutPipe(); err != nil {
-		t.Fatal(err)
-	}
-	if err := p.cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
+	p, err := startNode(script, args...)
+	orNoNode(t, err)
 	t.Cleanup(p.kill)
 	return p
 }
 
-// Wait closes the script's input and waits for its end; its output must have been read
-// by then.
-func (p *Program) Wait() error {
-	p.In.Close()
-	return p.cmd.Wait()
+func orNoNode(t testing.TB, err error) {
+	t.Helper()
+	if errors.Is(err, errNoNode) {
+		Missing(t, err.Error(), howToGetNode)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func startNode(script string, args ...string) (*Program, error) {
+	modules, err := filepath.Abs(os.Getenv(nodeModules))
+	if os.Getenv(nodeModules) == "" || err != nil {
+		return nil, fmt.Errorf("%w: %s is not set", errNoNode, nodeModules)
+	}
+	if _, err := os.Stat(filepath.Join(modules, "fauxqs")); err != nil {
+		return nil, fmt.Errorf("%w in %s", errNoNode, modules)
+	}
+	node, err := exec.LookPath("node")
+	if err != nil {
+		return nil, fmt.Errorf("%w, nor Node itself", errNoNode)
+	}
+	// The name stands where that of a file would, so that arguments are where scripts
+	// look for them.
+	p := &Program{cmd: exec.Command(node, append([]string{"--input-type=module", "--eval", script, "--", "script"}, args...)...)}
+	p.cmd.Dir = filepath.Dir(modules)                      // imports start from there
+	p.cmd.Env = append(os.Environ(), "NODE_NO_WARNINGS=1") // about its own age, for one
+	p.cmd.Stderr = os.Stderr
+	if p.In, err = p.cmd.StdinPipe(); err != nil {
+		return nil, err
+	}
+	if p.Out, err = p.cmd.StdoutPipe(); err != nil {
+		return nil, err
+	}
+	return p, p.cmd.Start()
 }
 
 func (p *Program) kill() {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"log"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
@@ -53,9 +54,7 @@ func NewWebProxy(t testing.TB, addr string) *WebProxy {
 		},
 		ModifyResponse: func(answer *http.Response) error {
 			fault, _ := answer.Request.Context().Value(faultKey{}).(WebFault)
-			for name, values := range fault.Header {
-				answer.Header[name] = values
-			}
+			maps.Copy(answer.Header, fault.Header)
 			if fault.ResetAfter {
 				return http.ErrAbortHandler
 			}
@@ -117,9 +116,7 @@ func (p *WebProxy) serve(w http.ResponseWriter, r *http.Request, upstream http.H
 		panic(http.ErrAbortHandler)
 	case fault.Status != 0:
 		_, _ = io.Copy(io.Discard, r.Body) // a client that still sends would see a reset
-		for name, values := range fault.Header {
-			w.Header()[name] = values
-		}
+		maps.Copy(w.Header(), fault.Header)
 		w.WriteHeader(fault.Status)
 		if r.Method != http.MethodHead {
 			fmt.Fprint(w, fault.Body)
