@@ -60,6 +60,7 @@ var within = map[string][]string{
 	"cdc/sourcetest": {"cdc"},
 
 	// The leaves. The pure ones may be used by any of them.
+	"internal/awsbody":   {},
 	"internal/backoff":   {},
 	"internal/clock":     {},
 	"internal/keylock":   {"cdc"},
@@ -79,12 +80,12 @@ var within = map[string][]string{
 	"internal/capture":  {"cdc", "internal/backoff", "internal/disk", "internal/journal", "internal/panics"},
 	"internal/engine":   {"cdc", "internal/backoff", "internal/codec", "internal/journal", "internal/ledger", "internal/panics", "internal/route"},
 	".": {"cdc", "internal/backfill", "internal/backoff", "internal/capture", "internal/clock", "internal/disk", "internal/engine", "internal/hub",
-		"internal/journal", "internal/keylock", "internal/ledger", "internal/panics", "internal/route"},
+		"internal/journal", "internal/keylock", "internal/ledger", "internal/panics", "internal/route", "internal/telemetry"},
 
 	// The store and the drivers know the contract, never the engine.
-	"store":              {"cdc", "internal/codec", "internal/disk", "internal/keylock"},
+	"store":              {"cdc", "internal/awsbody", "internal/codec", "internal/disk", "internal/keylock"},
 	"drivers/memory":     {"cdc"},
-	"drivers/sqs":        {"cdc", "internal/envelope", "internal/panics"},
+	"drivers/sqs":        {"cdc", "internal/awsbody", "internal/envelope", "internal/panics"},
 	"drivers/webhook":    {"cdc", "internal/envelope", "internal/panics"},
 	"drivers/s3db":       {"cdc", "store"},
 	"drivers/postgres":   {"cdc", "internal/schema"},
@@ -102,6 +103,7 @@ var within = map[string][]string{
 // without lists the modules that a room may import; all others use the standard
 // library alone.
 var without = map[string][]string{
+	".":                  {"go.opentelemetry.io/otel"},
 	"internal/ledger":    {"go.etcd.io/bbolt"},
 	"internal/engine":    {"golang.org/x/sync"},
 	"internal/telemetry": {"go.opentelemetry.io/otel"},

@@ -16,6 +16,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	smithyhttp "github.com/aws/smithy-go/transport/http"
+
+	"github.com/s3db-go/replicator/internal/awsbody"
 )
 
 const (
@@ -62,7 +64,7 @@ func openBucket(ctx context.Context, at *server) (*bucket, error) {
 	web := httpClient(cfg)
 	b := &bucket{http: web, name: at.bucket, prefix: at.prefix}
 	options := func(o *s3.Options) {
-		o.HTTPClient = web
+		o.HTTPClient = awsbody.Client{Doer: web}
 		o.Retryer = retry.NewStandard(func(r *retry.StandardOptions) {
 			r.MaxAttempts = attemptsPerRequest
 			r.Backoff = retry.BackoffDelayerFunc(func(attempt int, _ error) (time.Duration, error) {

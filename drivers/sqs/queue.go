@@ -14,6 +14,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sqs/types"
 
 	"github.com/s3db-go/replicator/cdc"
+	"github.com/s3db-go/replicator/internal/awsbody"
 )
 
 // queue is a queue that was found.
@@ -46,7 +47,7 @@ func (d *Driver) client(ctx context.Context) (*sqs.Client, error) {
 		return nil, cdc.Unavailable(fmt.Errorf("there are no credentials: %w", err))
 	}
 	return sqs.NewFromConfig(cfg, func(o *sqs.Options) {
-		o.HTTPClient = transport{o.HTTPClient}
+		o.HTTPClient = awsbody.Client{Doer: o.HTTPClient}
 		o.Retryer = aws.NopRetryer{} // the replicator retries
 		if d.opts.Endpoint != "" {
 			o.BaseEndpoint = &d.opts.Endpoint
