@@ -37,6 +37,24 @@ func TestBehaviorLimits(t *testing.T) {
 	}
 }
 
+// TestShortHeaders: of the two encodings of text that is not ASCII the shorter is taken,
+// so that as much as possible stays out of the body.
+func TestShortHeaders(t *testing.T) {
+	db := open(t, "memory://x")
+	r := create(t, db, "r", store.Attributes{"s": "string"})
+	for text, mark := range map[string]string{strings.Repeat("x", 1900) + "é": "u:", strings.Repeat("é", 700): "b:"} {
+		rec := store.Record{"id": "x", "s": text}
+		if err := r.Put(t.Context(), rec); err != nil {
+			t.Fatal(err)
+		}
+		wantStored(t, r, "x", rec, rec)
+		headers, _, err := store.GetRaw(t.Context(), db, "resource=r/data/id=x")
+		if !strings.HasPrefix(headers["0"], mark) || err != nil {
+			t.Errorf("%.10s… begins with %.5q (%v), want %s", text, headers["0"], err, mark)
+		}
+	}
+}
+
 // TestEnforceLimitsKeepsWhatIsThere: a record over the limit is refused with everything
 // that a caller needs to know, and changes nothing.
 func TestEnforceLimitsKeepsWhatIsThere(t *testing.T) {

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
 	"path"
@@ -37,9 +38,7 @@ func TestNoDefinitionIsLost(t *testing.T) {
 				}
 				_, err := db.ChangeResource(t.Context(), "shared", func(there store.Definition) store.Definition {
 					attributes := store.Attributes{name: "string"}
-					for k, v := range there.Attributes {
-						attributes[k] = v
-					}
+					maps.Copy(attributes, there.Attributes)
 					there.Attributes = attributes
 					return there
 				})

@@ -83,16 +83,17 @@ func (r *Resource) selected(ctx context.Context, filter Filter, after string) it
 }
 
 // wayOf gives the shortest way by all records that a filter selects: if it asks for
-// certain values of all of a partition's attributes, that is by these.
+// certain values of all of a partition's attributes, that is by these. Whoever goes it
+// still looks at each record: a reference may be an old one.
 func (s *schema) wayOf(filter Filter) way {
 	best, fields := s.everything(), 0
-	for i, p := range s.partitions {
+	for _, p := range s.partitions {
 		if !p.complete || len(p.fields) <= fields {
 			continue
 		}
 		prefix, ok := p.prefix(s, func(path string) (any, bool) { return s.equated(filter, path) })
 		if ok && unfitReference(prefix) == "" {
-			best, fields = way{joined(prefix) + "/id=", &s.partitions[i]}, len(p.fields)
+			best, fields = way(joined(prefix)+"/id="), len(p.fields)
 		}
 	}
 	return best

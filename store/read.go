@@ -14,8 +14,7 @@ import (
 // a quarter of what a destination loads at once.
 const readBytes = 4 << 20
 
-// found is a record that a key led to; nil if there is none, or if it does not belong
-// to the key.
+// found is a record that a key led to; nil if there is none.
 type found struct {
 	key  string
 	rec  Record
@@ -23,17 +22,15 @@ type found struct {
 	err  error
 }
 
-// way is a way through a resource's records: all of them, or those of one part of a
-// partition, in the order of their ids.
-type way struct {
-	prefix string // of the keys, up to the id
-	part   *partition
-}
+// way is a way through a resource's records: all of them, or those that have references
+// in one part of a partition, in the order of their ids. It is what the keys have in
+// common, up to the id.
+type way string
 
-func (w way) id(key string) string { return key[len(w.prefix):] }
+func (w way) id(key string) string { return key[len(w):] }
 
 // everything is the way by all records.
-func (s *schema) everything() way { return way{prefix: recordPrefix(s.resource)} }
+func (s *schema) everything() way { return way(recordPrefix(s.resource)) }
 
 // walk gives what is found on a way behind an id, reading ahead as far as the backend
 // gains by it. Whoever takes one record pays for one: it begins with that, and doubles.
@@ -51,7 +48,7 @@ func (db *DB) walk(ctx context.Context, s *schema, w way, after string) iter.Seq
 			depth = min(2*depth, db.backend.parallel(), max(1, readBytes/max(1, f.size)))
 			return yield(f, f.err) && f.err == nil
 		}
-		for key, err := range db.backend.list(ctx, w.prefix, w.prefix+after) {
+		for key, err := range db.backend.list(ctx, string(w), string(w)+after) {
 			if err != nil {
 				key = ""
 			}
@@ -81,15 +78,9 @@ func (db *DB) find(ctx context.Context, s *schema, w way, key string, err error)
 	if err != nil {
 		return found{err: err}
 	}
-	id := w.id(key)
-	rec, err := db.read(ctx, s, id)
+	rec, err := db.read(ctx, s, w.id(key))
 	if err != nil {
 		return found{key: key, err: err}
-	}
-	if rec != nil && w.part != nil {
-		if now, ok := w.part.key(s, id, rec); !ok || joined(now) != key {
-			rec = nil // an old reference, or what another writer made
-		}
 	}
 	return found{key: key, rec: rec, size: codec.SizeChange(&cdc.Change{Data: rec})}
 }

@@ -43,7 +43,7 @@ func (db *DB) Scan(ctx context.Context, resource, after string, limit int) ([]cd
 		}
 	}
 	// After they were read: what is flushed then is what was read, or newer.
-	if err := db.backend.flush(ctx, way.prefix); err != nil {
+	if err := db.backend.flush(ctx, string(way)); err != nil {
 		return nil, fmt.Errorf("store: %s: scan: %w", resource, err)
 	}
 	return rows, nil

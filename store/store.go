@@ -17,19 +17,31 @@
 // to the record as it is now, and after many such tries it is [ErrConflict]; a Put
 // that nobody captures asks nothing. Definitions have a lock on a server, that of the original; of two that
 // define resources in a directory at the same time, one's definition may be lost. What
-// others define is seen when the store is opened, or when it defines something itself. Of the
-// format's types, behaviors and partitions only those named at [Definition] can be
-// written; the others are refused by name.
+// others define is seen when the store is opened, or when it defines something itself.
+//
+// A record that is in partitions has references there, which are objects of their own.
+// They are written before the record and removed after it, and the record alone
+// decides: what a crash leaves are references to no record, or under values that it had
+// before. Readers pass over them, the next write of the record or [Resource.Reindex]
+// removes them. Two processes that change the same record's values at the same moment
+// may leave one reference out, which Reindex writes.
+//
+// What the original stored beside a record as its content is lost when the record is
+// written here.
 //
 // # Where it differs from the original
 //
-//   - An attribute is optional unless it says required.
+//   - An attribute is optional unless it says required. In the catalogue it then says so,
+//     since for the original it is required without a word.
 //   - A field that is not declared is an error. What others left in a record under
 //     names of their own is read, and kept by Update.
 //   - Strings are not trimmed, and not taken for numbers, booleans or JSON.
 //   - A number that a float64 would round is an error.
 //   - The value null is kept for every type.
 //   - Update merges nested attributes, and replaces the value of a json or object.
+//   - A record is read by the version of the definition that it was written under.
+//   - References are written with the record, and not some time after it. A query by a
+//     partition does not find what is in one whose name only begins like it.
 package store
 
 import (

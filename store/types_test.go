@@ -31,6 +31,8 @@ func TestTypes(t *testing.T) {
 		{"money", 1.005, "$1C", mustDecimal("1")},
 		{"money:4", "1.2345", "", nil},
 		{"crypto", mustDecimal("0.00000001"), "$1", mustDecimal("0.00000001")},
+		{"decimal", 0.125, "^d", mustDecimal("0.13")},
+		{"decimal", -0.125, "^-c", mustDecimal("-0.12")},
 		{"decimal", -5.5, "^-8S", mustDecimal("-5.5")},
 		{"decimal", 0, "^0", mustDecimal("0")},
 		{"decimal:0", mustDecimal("-2.5"), "^-2", mustDecimal("-2")},
