@@ -96,6 +96,22 @@ func TestOriginAsText(t *testing.T) {
 	}
 }
 
+func TestTypeAsText(t *testing.T) {
+	for typ := cdc.TypeAny; typ <= cdc.TypeObject; typ++ {
+		text, err := typ.MarshalText()
+		got := cdc.Type(99)
+		if err != nil || string(text) != typ.String() || got.UnmarshalText(text) != nil || got != typ {
+			t.Errorf("%q is read as %s (%v)", text, got, err)
+		}
+	}
+	typ := cdc.TypeBool
+	for _, bad := range []string{"", "String", "Type(99)"} {
+		if err := typ.UnmarshalText([]byte(bad)); err == nil || typ != cdc.TypeBool {
+			t.Errorf("%q is read as %s (%v)", bad, typ, err)
+		}
+	}
+}
+
 func TestIDAndOpInJSON(t *testing.T) {
 	type row struct {
 		ID     cdc.ID

@@ -1,6 +1,9 @@
 package cdc
 
-import "context"
+import (
+	"cmp"
+	"context"
+)
 
 // Delivery is one change for one target, in the shape that the route gave it.
 // Everything in it is read-only and may be shared with other destinations.
@@ -70,8 +73,9 @@ type Opener interface {
 // Limited is a driver that knows the limits and the nature of its targets.
 type Limited interface{ Limits(target string) Limits }
 
-// Limits describe a target. The zero value means: state, at most 100 items and 1
-// MiB in a batch, 8 batches at a time, the record id as the key.
+// Limits describe a target. The zero value means: state, at most [DefaultItems] and
+// [DefaultBytes] in a batch, [DefaultConcurrency] batches at a time, the record id as the
+// key.
 type Limits struct {
 	// Items and Bytes bound one batch. Bytes counts the encoded size of the records
 	// roughly; a single delivery over it still goes, alone.
@@ -121,14 +125,25 @@ const (
 	DefaultConcurrency = 8
 )
 
+// WithDefaults gives the limits with Items, Bytes and Concurrency filled in where they are
+// zero.
+func (l Limits) WithDefaults() Limits {
+	l.Items = cmp.Or(l.Items, DefaultItems)
+	l.Bytes = cmp.Or(l.Bytes, DefaultBytes)
+	l.Concurrency = cmp.Or(l.Concurrency, DefaultConcurrency)
+	return l
+}
+
 // SchemaSyncer is a driver whose targets have a shape. SyncSchema makes the target
 // able to take records of the schema: it creates what is missing, and leaves what the
 // schema does not name. What the schema names and is there already it leaves too, but
 // for two cases: a driver whose target is a copy of the resource may follow a closed
 // schema exactly, and one that encrypts may make a field secret where the schema says
 // so. It is called before the first delivery for a target, and again
-// before the first delivery that was written under a newer schema. Calling it with
-// what is there already is cheap and harmless. Errors are as those of Apply.
+// before the first delivery that was written under a newer schema. The schema is the
+// source's present one; while records of an earlier version may be on their way, it has
+// the fields that only they have as well. Calling it with what is there already is cheap
+// and harmless. Errors are as those of Apply.
 type SchemaSyncer interface {
 	SyncSchema(ctx context.Context, target string, schema Schema) error
 }

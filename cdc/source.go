@@ -112,7 +112,8 @@ type Awaiter interface {
 // Describer is a source that knows the schemas of its resources.
 type Describer interface {
 	// Describe returns the present schema of a resource, or false if there is no
-	// such resource.
+	// such resource. It is called within Begin and SchemaChanged too, so it waits for no
+	// write that is under way.
 	Describe(ctx context.Context, resource string) (Schema, bool, error)
 }
 
@@ -144,4 +145,18 @@ type Row struct {
 type Lister interface {
 	// Resources gives the names of all resources, sorted; a look-up in memory.
 	Resources() []string
+}
+
+// LogHost is a source that can keep a copy of the replicator's log, as a resource beside
+// its own. Its records are announced like any: none of the routes may carry them. Safe
+// for concurrent use.
+type LogHost interface {
+	// HostLog makes the resource that the schema names, if it is not there, with at least
+	// its fields, such that the records of a day, with which the text in the field of the
+	// name day begins, can be found together.
+	HostLog(ctx context.Context, schema Schema, day string) error
+	// KeepLog writes the records as they are, each over the one of its field "id".
+	KeepLog(ctx context.Context, resource string, rows []Record) error
+	// DropLog removes records by their ids. One that is not there is no error.
+	DropLog(ctx context.Context, resource string, ids []string) error
 }

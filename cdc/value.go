@@ -106,7 +106,10 @@ func normalize(v any, depth int) (any, error) {
 		}
 		return same, nil
 	case float64:
-		return finite(v)
+		if math.IsNaN(v) || math.IsInf(v, 0) {
+			return nil, fault("%v is not a number that can be replicated", v)
+		}
+		return same, nil
 	case int:
 		return int64(v), nil
 	case []byte:
@@ -168,9 +171,9 @@ func reflected(v reflect.Value, depth int) (any, error) {
 		// By way of its shortest text, so that float32(0.1) is 0.1 and not
 		// 0.10000000149011612.
 		f, _ := strconv.ParseFloat(strconv.FormatFloat(v.Float(), 'g', -1, 32), 64)
-		return finite(f)
+		return normalize(f, depth)
 	case reflect.Float64:
-		return finite(v.Float())
+		return normalize(v.Float(), depth)
 	case reflect.String:
 		return normalize(v.String(), depth)
 	case reflect.Slice, reflect.Array:
@@ -209,13 +212,6 @@ func reflected(v reflect.Value, depth int) (any, error) {
 		return out, nil
 	}
 	return nil, fault("a %s can't be replicated", v.Type())
-}
-
-func finite(f float64) (any, error) {
-	if math.IsNaN(f) || math.IsInf(f, 0) {
-		return nil, fault("%v is not a number that can be replicated", f)
-	}
-	return f, nil
 }
 
 func number(s string) (any, error) {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"sync"
+	"time"
 
 	"github.com/s3db-go/replicator/cdc"
 	"github.com/s3db-go/replicator/internal/disk"
@@ -45,7 +46,12 @@ func (r *Recorder) noteAll(ctx context.Context, changes []cdc.Change) {
 	}
 }
 
-// note puts a version into the journal, unless it or a later one is there.
+// describeTimeout bounds what a write may wait for the source's word on a new version of a
+// schema, once for each: some round trips to a remote one.
+const describeTimeout = 5 * time.Second
+
+// note puts a version, or the one that the source has now if that is later, into the
+// journal, unless it or a later one is there.
 func (r *Recorder) note(ctx context.Context, resource string, version int) error {
 	if r.schemas.has(resource, version) {
 		return nil
@@ -59,7 +65,15 @@ func (r *Recorder) note(ctx context.Context, resource string, version int) error
 	if r.schemas.has(resource, version) {
 		return nil
 	}
-	if err := r.opts.Journal.AppendSchema(ctx, resource, version); err != nil {
+	var schema *cdc.Schema // nil if it can't be asked for now: whoever needs it asks later
+	if r.describer != nil {
+		ctx, cancel := context.WithTimeout(ctx, describeTimeout)
+		if s, err := r.describe(ctx, resource); err == nil && s.Version >= version {
+			schema, version = &s, s.Version
+		}
+		cancel()
+	}
+	if err := r.opts.Journal.AppendSchema(ctx, resource, version, schema); err != nil {
 		return err
 	}
 	r.schemas.noted.Store(resource, version)
@@ -89,13 +103,14 @@ func (r *Recorder) recoverSchemas(ctx context.Context) error {
 		if !cdc.WantsAny(r, resource, cdc.AllOps) {
 			continue
 		}
-		version, err := r.describe(ctx, resource)
+		schema, err := r.describe(ctx, resource)
 		if err != nil {
 			// It may be an old one that nobody writes to any more, so this is no reason
 			// not to start; what can't be asked is found out by the first change.
 			r.opts.Logger.Warn("a resource can't be described", "resource", resource, "error", err)
 			continue
 		}
+		version := schema.Version
 		if version == 0 {
 			continue
 		}
@@ -112,15 +127,15 @@ func (r *Recorder) recoverSchemas(ctx context.Context) error {
 	return nil
 }
 
-// describe gives the version of a resource's schema, zero if there is none.
-func (r *Recorder) describe(ctx context.Context, resource string) (version int, err error) {
+// describe gives a resource's schema, of version zero if there is none.
+func (r *Recorder) describe(ctx context.Context, resource string) (schema cdc.Schema, err error) {
 	defer func() {
 		if v := recover(); v != nil {
 			err = panics.Error("the source's Describe", v)
 		}
 	}()
-	schema, _, err := r.describer.Describe(ctx, resource)
-	return schema.Version, err
+	schema, _, err = r.describer.Describe(ctx, resource)
+	return schema, err
 }
 
 // version is an entry of schemasFile. The name is bytes, since JSON would alter one that

@@ -3,11 +3,14 @@ package capture_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"slices"
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/s3db-go/replicator/cdc"
 	"github.com/s3db-go/replicator/internal/capture"
@@ -27,7 +30,11 @@ func newVersioned() *versioned { return &versioned{model: newModel(0), versions:
 func (d *versioned) Describe(_ context.Context, resource string) (cdc.Schema, bool, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return cdc.Schema{Resource: resource, Version: d.versions[resource]}, d.versions[resource] > 0, nil
+	return schemaOf(resource, d.versions[resource]), d.versions[resource] > 0, nil
+}
+
+func schemaOf(resource string, version int) cdc.Schema {
+	return cdc.Schema{Resource: resource, Version: version, Fields: []cdc.Field{{Name: fmt.Sprint("f", version)}}}
 }
 
 func (d *versioned) define(resource string, version int) {
@@ -69,6 +76,57 @@ func (p *process) insert(t *testing.T, resource, id string, version int) {
 		return
 	}
 	pending[0].Commit()
+}
+
+// noted gives the schemas that stand in the journal's notes; of those that have none, the
+// version alone.
+func (p *process) noted(t *testing.T) (all []cdc.Schema) {
+	t.Helper()
+	reader, err := p.journal.Read(0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer reader.Close()
+	for {
+		entries, err := reader.Next(1 << 20)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(entries) == 0 {
+			return all
+		}
+		for _, e := range entries {
+			switch {
+			case e.Schema != nil:
+				all = append(all, *e.Schema)
+			case e.Kind == journal.Schema:
+				all = append(all, cdc.Schema{Version: e.Change.SchemaVersion})
+			}
+		}
+	}
+}
+
+// TestANoteHasTheSchema: the schema stands in the journal as it was when it was noted. Of
+// a version that the source does not give yet only the number does; if it gives a later
+// one, that is noted.
+func TestANoteHasTheSchema(t *testing.T) {
+	d, fsys := newVersioned(), faultfs.New()
+	d.define("r", 1)
+	p := d.life(t, fsys)
+	d.define("r", 2)
+	p.recorder.SchemaChanged(t.Context(), "r", 2)
+	p.insert(t, "r", "a", 3) // the source says nothing
+	d.define("r", 5)
+	p.insert(t, "r", "b", 4)
+	p.insert(t, "r", "c", 5)
+	p.stop(t)
+	d.define("r", 6)
+	p = d.life(t, fsys)
+	want := []cdc.Schema{schemaOf("r", 2), {Version: 3}, schemaOf("r", 5), schemaOf("r", 6)}
+	if diff := cmp.Diff(want, p.noted(t)); diff != "" {
+		t.Error(diff)
+	}
+	p.stop(t)
 }
 
 // story gives what the journal holds in order: "r2" is a note of version 2, a change is
@@ -167,7 +225,9 @@ func TestSchemaIsNotedAfterACrash(t *testing.T) {
 // failing is a journal that takes no notes.
 type failing struct{ journal.Journal }
 
-func (failing) AppendSchema(context.Context, string, int) error { return errors.New("full") }
+func (failing) AppendSchema(context.Context, string, int, *cdc.Schema) error {
+	return errors.New("full")
+}
 
 // TestSchemaThatCantBeNoted: writes go on, and tell their version themselves.
 func TestSchemaThatCantBeNoted(t *testing.T) {

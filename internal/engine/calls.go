@@ -15,15 +15,15 @@ import (
 func (e *Engine) perform(action Action) {
 	switch a := action.(type) {
 	case Load:
-		e.async(func() Event { return e.read(a.Bytes) })
+		e.watched(loading, func() Event { return e.read(a.Bytes) })
 	case Fetch:
-		e.async(func() Event { return e.reread(a.Seqs) })
+		e.watched(fetching, func() Event { return e.reread(a.Seqs) })
 	case Apply:
 		e.async(func() Event { return e.apply(a.Attempt) })
 	case Record:
-		e.async(func() Event { return e.record(a.Outcomes) })
+		e.watched(recording, func() Event { return e.record(a.Outcomes) })
 	case Save:
-		e.async(func() Event { return Saved{e.cfg.Journal.SaveCursor(e.cfg.Name, a.Cursor)} })
+		e.watched(saving, func() Event { return Saved{e.cfg.Journal.SaveCursor(e.cfg.Name, a.Cursor)} })
 	case Sync:
 		e.async(func() Event { return e.sync(a) })
 	case Open:
@@ -51,6 +51,14 @@ func (e *Engine) async(call func() Event) {
 	})
 }
 
+// watched is async for what has to come to an end by itself.
+func (e *Engine) watched(t task, call func() Event) {
+	e.async(func() Event {
+		defer e.pulse.begin(t)()
+		return call()
+	})
+}
+
 func (e *Engine) apply(a *Attempt) Finished {
 	leave, err := e.place()
 	if err != nil {
@@ -58,7 +66,9 @@ func (e *Engine) apply(a *Attempt) Finished {
 	}
 	defer leave()
 	start := time.Now()
-	err = e.within(e.ctx, func(ctx context.Context) error { return e.cfg.Driver.Apply(ctx, a.Deliveries) })
+	ctx, end := e.cfg.Observe(e.ctx, a.Deliveries)
+	err = e.within(ctx, func(ctx context.Context) error { return e.cfg.Driver.Apply(ctx, a.Deliveries) })
+	end(err)
 	return Finished{Attempt: a, Err: err, Took: time.Since(start)}
 }
 
@@ -79,7 +89,7 @@ func (e *Engine) place() (leave func(), err error) {
 }
 
 func (e *Engine) sync(s Sync) Synced {
-	schema, ok, err := e.cfg.Schema(s.Resource, s.Rule, s.wanted)
+	schema, ok, err := e.shape(s)
 	if err != nil {
 		return Synced{Sync: s, Err: err}
 	}
@@ -90,6 +100,23 @@ func (e *Engine) sync(s Sync) Synced {
 		return e.cfg.Driver.(cdc.SchemaSyncer).SyncSchema(ctx, s.Target, schema)
 	})
 	return Synced{Sync: s, Version: schema.Version, Err: err}
+}
+
+// shape gives the schema for a sync: the source's, in the version that is wanted or a later
+// one, and with it the fields of the one that the journal brings.
+func (e *Engine) shape(s Sync) (cdc.Schema, bool, error) {
+	if s.news == nil || s.news.schema == nil {
+		return e.cfg.Schema(s.Resource, s.Rule, s.wanted)
+	}
+	brought, err := e.cfg.Router.ShapeOf(*s.news.schema, s.Rule)
+	if err != nil {
+		return cdc.Schema{}, false, err
+	}
+	present, ok, err := e.cfg.Schema(s.Resource, s.Rule, s.news.version)
+	if err != nil || !ok || present.Version <= brought.Version {
+		return brought, true, nil // also of a source that can't be asked, or has it no more
+	}
+	return widened(present, brought), true, nil
 }
 
 // within calls the driver with the timeout of an attempt. A panic is an error like
@@ -120,7 +147,26 @@ func (e *Engine) record(outcomes []Outcome) Recorded {
 	if err != nil {
 		return Recorded{Err: fmt.Errorf("%s: write ledger: %w", e.cfg.Name, err)}
 	}
-	return Recorded{Failures: failures}
+	return Recorded{Failures: failures, Open: e.opened(outcomes, failures)}
+}
+
+// opened gives the closed lanes of each outcome of which the ledger has no failure any
+// more. One for which that can't be told now stays closed until a Retry, or the next Start.
+func (e *Engine) opened(outcomes []Outcome, failures []int) (open [][]string) {
+	for i, o := range outcomes {
+		for _, lane := range o.Closed {
+			if failures[i] >= 0 {
+				continue
+			}
+			if _, verdicts, err := e.oldest(o.Target, lane, o.Change); err == nil && len(verdicts) == 0 {
+				if open == nil {
+					open = make([][]string, len(outcomes))
+				}
+				open[i] = append(open[i], lane)
+			}
+		}
+	}
+	return open
 }
 
 // statuses are those of the ledger. What a route does not want after all was failed or

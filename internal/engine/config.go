@@ -40,6 +40,10 @@ type Config struct {
 	// Notify is told everything that happens, from one goroutine, in order. It must
 	// not block. nil tells nobody.
 	Notify func(Notice)
+	// Observe is called before each call of Driver.Apply, in its goroutine; what it gives is
+	// the driver's context, and a function to be called with the driver's answer. nil: nobody
+	// looks.
+	Observe func(ctx context.Context, batch []cdc.Delivery) (context.Context, func(error))
 
 	// Window bounds the bytes of loaded changes. Default 16 MiB.
 	Window int
@@ -89,6 +93,8 @@ type Router interface {
 	Route(dst []route.Verdict, change *cdc.Change) ([]route.Verdict, error)
 	// Ways gives the rules for a resource, and their targets.
 	Ways(resource string) []route.Way
+	// ShapeOf gives what a rule makes of a resource with this schema.
+	ShapeOf(source cdc.Schema, rule int) (cdc.Schema, error)
 }
 
 // Ledger keeps outcomes. When Settle or Amend return nil what they wrote is durable.
@@ -108,6 +114,9 @@ func (c Config) withDefaults() Config {
 	c.Timeout = cmp.Or(c.Timeout, 30*time.Second)
 	if c.Rand == nil {
 		c.Rand = rand.Float64
+	}
+	if c.Observe == nil {
+		c.Observe = func(ctx context.Context, _ []cdc.Delivery) (context.Context, func(error)) { return ctx, func(error) {} }
 	}
 	if c.Notify == nil {
 		c.Notify = func(Notice) {}
@@ -153,8 +162,5 @@ func limitsOf(driver cdc.Limited, target string) (l cdc.Limits) {
 	if driver != nil {
 		l = driver.Limits(target)
 	}
-	l.Items = cmp.Or(l.Items, cdc.DefaultItems)
-	l.Bytes = cmp.Or(l.Bytes, cdc.DefaultBytes)
-	l.Concurrency = cmp.Or(l.Concurrency, cdc.DefaultConcurrency)
-	return l
+	return l.WithDefaults()
 }

@@ -251,17 +251,6 @@ func (c *Core) load(e Loaded) {
 	}
 }
 
-// reshape puts the shapes of a resource down for syncing.
-func (c *Core) reshape(r *Routed) {
-	c.window.pass(r.Change.Seq)
-	c.unsaved = true
-	for _, v := range r.Verdicts {
-		if c.set.Syncs {
-			c.shapeOf(c.targetOf(v.Target), v.Rule, r.Change)
-		}
-	}
-}
-
 func (c *Core) admit(r *Routed) {
 	done := c.window.pass(r.Change.Seq)
 	skipped := func(v *route.Verdict) bool { return skipped(v) && r.Kind == Deliver }

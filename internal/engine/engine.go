@@ -7,6 +7,7 @@ import (
 	"io"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/s3db-go/replicator/cdc"
@@ -32,9 +33,11 @@ type Engine struct {
 	halt    chan struct{} // closed: start nothing more
 	abandon chan struct{} // closed: wait for nothing more
 	done    chan struct{} // closed by the loop when it ends
+	pulse   pulse
 	own     chan struct{} // holds the engine's own place, see Config.Places
 	gone    chan struct{} // closed when no call runs any more
 	work    sync.WaitGroup
+	known   atomic.Pointer[Stats] // the last
 
 	// mu guards what Stats and Drain share with the loop. The loop holds it for a
 	// step of the core, and never while user code, a driver's call or I/O runs.
@@ -281,13 +284,31 @@ func (e *Engine) close() error {
 
 // Stats tells how the engine stands. Before Start it is zero.
 func (e *Engine) Stats() Stats {
-	last := e.cfg.Journal.Last()
+	last, now := e.cfg.Journal.Last(), time.Now()
+	still, doing := e.pulse.still(now)
+	if known := e.known.Load(); doing == taskNames[deciding] && known != nil {
+		// The loop may hold the lock.
+		s := *known
+		s.Still, s.Doing, s.Waiting = still, doing, last-min(s.Settled, last)
+		if s.Lag > 0 {
+			s.Lag += now.Sub(s.at)
+		} else if s.Waiting > 0 {
+			s.Lag = still
+		}
+		return s
+	}
+	s := e.stats(now, last)
+	s.Still, s.Doing, s.at = still, doing, now
+	e.known.Store(&s)
+	return s
+}
+
+func (e *Engine) stats(now time.Time, last uint64) Stats {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.core == nil {
 		return Stats{}
 	}
-	now := time.Now()
 	s := e.core.Stats(now)
 	s.Waiting = last - min(s.Settled, last)
 	if s.Waiting == 0 {
@@ -308,6 +329,12 @@ func (e *Engine) run(first Event) {
 	defer close(e.done)
 	defer e.timer.Stop()
 	halt := e.halt
+	e.mu.Lock()
+	failed, known := e.core.failures.counts != nil, e.core.known
+	e.mu.Unlock()
+	if failed {
+		e.async(func() Event { return e.takeUp(known) })
+	}
 	e.step(first)
 	for !e.halted || e.pending > 0 || !e.quiet() {
 		select {
@@ -347,6 +374,7 @@ func (e *Engine) mark(behind time.Time) {
 
 // step tells the core one thing and does what it asks for.
 func (e *Engine) step(event Event) {
+	defer e.pulse.begin(deciding)()
 	e.mu.Lock()
 	actions := e.core.Step(time.Now(), event)
 	low := e.core.Low()

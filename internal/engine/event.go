@@ -35,9 +35,11 @@ type (
 		Took    time.Duration
 	}
 	// Recorded answers a Record. For each of its outcomes Failures says by how many the
-	// ledger's failures of that record at that target have become more, or fewer.
+	// ledger's failures of that record at that target have become more, or fewer, and
+	// Open which of its closed lanes have none left.
 	Recorded struct {
 		Failures []int
+		Open     [][]string // nil: none of any
 		Err      error
 	}
 	// Saved answers a Save.
@@ -65,6 +67,7 @@ type Routed struct {
 	Change   *cdc.Change
 	Bytes    int // encoded
 	Verdicts []route.Verdict
+	Schema   *cdc.Schema // of a Reshape, nil if the journal has only its version
 }
 
 // Errand says what a Routed asks for.
@@ -109,7 +112,8 @@ type (
 		Resource string
 		Rule     int
 		shape    *shape
-		wanted   int // the shape's, when this was asked for
+		wanted   int     // the shape's, when this was asked for
+		news     *reform // that this brings, nil if it is for deliveries alone
 		probe    bool
 	}
 	// Open: open the driver.
@@ -170,6 +174,8 @@ type Outcome struct {
 	// Covers: the target wants state, so that what failed of the record before has no
 	// meaning any more. Restated: it speaks for that.
 	Covers, Restated bool
+	// Closed holds the lanes that were closed behind it when it had failed before.
+	Closed []string
 }
 
 // Kind is what a notice tells.

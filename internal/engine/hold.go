@@ -32,6 +32,24 @@ func (c *Core) isHeld(it *item) bool {
 	return closed(it.lane) || it.old != nil && closed(it.old)
 }
 
+// closedBehind gives the lanes of an item that are closed although it was accepted: it had
+// failed in a former run, and was repeated. They are open again if no other failure is left
+// of them.
+func (c *Core) closedBehind(it *item) (lanes []string) {
+	if !c.set.Hold || it.status != Replicated || it.errand != Deliver {
+		return nil
+	}
+	for _, l := range [...]*lane{it.lane, it.old} {
+		if l == nil {
+			continue
+		}
+		if _, closed := it.target.held[l.key]; closed {
+			lanes = append(lanes, l.key)
+		}
+	}
+	return lanes
+}
+
 // keepHeld closes the lanes of an item that failed.
 func (c *Core) keepHeld(it *item) {
 	if !c.set.Hold {

@@ -13,7 +13,6 @@ import (
 type replay struct {
 	target string
 	lane   string     // of a recall
-	record bool       // of a recall: the lane is that of the record alone
 	change cdc.Change // of a restatement: what is to be delivered
 }
 
@@ -22,7 +21,6 @@ type replay struct {
 const (
 	replayTarget = "target"
 	replayLane   = "lane"
-	replayRecord = "record"
 	replayState  = "state"
 )
 
@@ -40,7 +38,7 @@ func restatement(target string, change cdc.Change) cdc.Change {
 // recall gives what the journal gets for the failures of a lane. The row is one of them.
 func recall(target, lane string, of *cdc.Change) cdc.Change {
 	change := replayed(of.Op, of.RecordKey())
-	change.Data = cdc.Record{replayTarget: target, replayLane: lane, replayRecord: lane == of.RecordID}
+	change.Data = cdc.Record{replayTarget: target, replayLane: lane}
 	return change
 }
 
@@ -55,7 +53,7 @@ func replayed(op cdc.Op, record cdc.Key) cdc.Change {
 
 // parseReplay reads what restatement and recall gave.
 func parseReplay(c *cdc.Change) replay {
-	p := replay{target: c.Data.String(replayTarget), lane: c.Data.String(replayLane), record: c.Data.Bool(replayRecord)}
+	p := replay{target: c.Data.String(replayTarget), lane: c.Data.String(replayLane)}
 	if p.restates() {
 		p.change = *c
 		state, _ := c.Data[replayState].(map[string]any)

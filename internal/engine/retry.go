@@ -22,21 +22,13 @@ const readsAtOnce = 32
 // at any other target, they go as they were, those of a lane in their order. What follows
 // them and is held goes behind them.
 //
-// A row is marked before the journal has what sends it. Who is killed in between finds it
-// failed, and puts it on the road by another Retry. One that is on the road twice goes
-// once. The engine need not run.
+// A row is marked before the journal has what sends it. What was marked by one who was
+// killed in between goes after the next Start. A row that is on the road twice goes once.
+// The engine need not run.
 func (e *Engine) Retry(ctx context.Context, rows []ledger.Row) (n int, err error) {
-	var sendable []ledger.Row
-	for i := range rows {
-		// What stands for a range of changes that is lost, or has no route any more, can't
-		// be sent.
-		lanes, err := e.lanes(&rows[i])
-		if err != nil {
-			return 0, fmt.Errorf("%s: %w", e.cfg.Name, err)
-		}
-		if len(lanes) > 0 {
-			sendable = append(sendable, rows[i])
-		}
+	sendable, _, err := e.sendable(rows)
+	if err != nil {
+		return 0, fmt.Errorf("%s: %w", e.cfg.Name, err)
 	}
 	marked, err := e.cfg.Ledger.Amend(sendable, func(row *ledger.Row) {
 		if !row.WillRetry {
@@ -67,6 +59,77 @@ func (e *Engine) Retry(ctx context.Context, rows []ledger.Row) (n int, err error
 	return len(marked), nil
 }
 
+// sendable parts the rows: what stands for a range of changes that is lost, or has no route
+// any more, can't be sent.
+func (e *Engine) sendable(rows []ledger.Row) (yes, no []ledger.Row, err error) {
+	for i := range rows {
+		lanes, err := e.lanes(&rows[i])
+		switch {
+		case err != nil:
+			return nil, nil, err
+		case len(lanes) > 0:
+			yes = append(yes, rows[i])
+		default:
+			no = append(no, rows[i])
+		}
+	}
+	return yes, no, nil
+}
+
+// takeUp sends what a Retry before this Start marked and did not send: when all that the
+// journal had by then is settled, that is what is still marked. It runs until it is done, or
+// the engine stops.
+func (e *Engine) takeUp(upTo uint64) Event {
+	ctx, cancel := context.WithCancel(e.ctx)
+	defer cancel()
+	e.work.Go(func() {
+		select {
+		case <-e.halt:
+			cancel()
+		case <-ctx.Done():
+		}
+	})
+	for tries := 1; ; tries++ {
+		err := e.Drain(ctx, upTo)
+		if err == nil {
+			err = e.retryMarked(ctx)
+		}
+		if err == nil {
+			return Tick{}
+		}
+		select {
+		case <-time.After(helpless(tries)):
+		case <-ctx.Done():
+			return Tick{}
+		}
+	}
+}
+
+// retryMarked sends the rows that are marked, and takes the mark off those that can't be
+// sent.
+func (e *Engine) retryMarked(ctx context.Context) error {
+	for rows, err := range e.cfg.Ledger.Failures(ledger.Query{Destination: e.cfg.Name}, failuresAtOnce) {
+		if err == nil {
+			err = ctx.Err()
+		}
+		var stuck []ledger.Row
+		if err == nil {
+			rows = slices.DeleteFunc(rows, func(row ledger.Row) bool { return !row.WillRetry })
+			rows, stuck, err = e.sendable(rows)
+		}
+		if err == nil && len(stuck) > 0 {
+			_, err = e.cfg.Ledger.Amend(stuck, func(row *ledger.Row) { row.WillRetry = false })
+		}
+		if err == nil && len(rows) > 0 {
+			_, err = e.Retry(ctx, rows)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // restate sends the present states of the records that the rows are about, and gives the
 // rows of those whose state no route carries.
 func (e *Engine) restate(ctx context.Context, rows []ledger.Row) (left []ledger.Row, err error) {
@@ -83,8 +146,12 @@ func (e *Engine) restate(ctx context.Context, rows []ledger.Row) (left []ledger.
 	for i, of := range records {
 		group.Go(func() error {
 			newest := of[len(of)-1]
+			former, err := e.former(&newest)
+			if err != nil {
+				return err
+			}
 			return e.cfg.Read(ctx, newest.Change.RecordKey(), func(record cdc.Record, found bool) error {
-				change, ok, err := e.present(&newest, record, found)
+				change, ok, err := e.present(&newest, former, record, found)
 				if err != nil || !ok {
 					return err
 				}
@@ -107,24 +174,65 @@ func (e *Engine) restate(ctx context.Context, rows []ledger.Row) (left []ledger.
 	return left, nil
 }
 
+// former gives the states of a record that a target may hold, since what failed of it was
+// to come after them or may have been applied all the same. The one that it most likely
+// holds, that before the first failure, is the first.
+func (e *Engine) former(row *ledger.Row) (states []cdc.Record, err error) {
+	q := ledger.Query{Destination: row.Destination, Target: row.Target, Resource: row.Change.Resource, RecordID: row.Change.RecordID}
+	for rows, err := range e.cfg.Ledger.Failures(q, failuresAtOnce) {
+		if err != nil {
+			return nil, err
+		}
+		for i := range rows {
+			for _, state := range [...]cdc.Record{rows[i].Change.Before, rows[i].Change.Data} {
+				if state != nil {
+					states = append(states, state)
+				}
+			}
+		}
+		break // the others hardly tell of a state that these don't
+	}
+	if len(states) == 0 {
+		states = append(states, nil) // a delete of what was never known
+	}
+	return states, nil
+}
+
 // present gives the change that brings a record's present state to the target of a row,
-// false if its routes carry none. It is an upsert under any operation that they carry.
-func (e *Engine) present(row *ledger.Row, record cdc.Record, found bool) (change cdc.Change, ok bool, err error) {
+// false if its routes carry none. It is an upsert under any operation that they carry, or
+// the delete of a former state; of that the former key is known, and whether its row is to
+// go when the present state passes the filters no more.
+func (e *Engine) present(row *ledger.Row, former []cdc.Record, record cdc.Record, found bool) (change cdc.Change, ok bool, err error) {
 	ops := []cdc.Op{cdc.Deleted}
 	if found {
 		ops = []cdc.Op{cdc.Updated, cdc.Inserted}
 		if row.Change.Op == cdc.Inserted {
 			slices.Reverse(ops)
 		}
-	} else {
-		record = row.Change.Data // the last that is known
 	}
+	var refused *cdc.Change
 	for _, op := range ops {
-		change = replayed(op, row.Change.RecordKey())
-		change.Data = record
-		verdicts, err := e.routeTo(nil, &change, row.Target)
-		if err != nil || len(verdicts) > 0 {
-			return change, true, err
+		for _, state := range former {
+			change = replayed(op, row.Change.RecordKey())
+			if change.Data, change.Before = record, state; !found {
+				change.Data, change.Before = state, nil
+			}
+			verdicts, err := e.routeTo(nil, &change, row.Target)
+			if err != nil {
+				return cdc.Change{}, false, err
+			}
+			if len(verdicts) == 0 {
+				break // the routes don't carry the operation
+			}
+			if !skipped(&verdicts[0]) {
+				return change, true, nil
+			}
+			if refused == nil {
+				refused = new(change)
+			}
+		}
+		if refused != nil {
+			return *refused, true, nil
 		}
 	}
 	return cdc.Change{}, false, nil

@@ -30,6 +30,7 @@ type site struct {
 	mu      sync.Mutex // guards what follows
 	records map[string]cdc.Record
 	notices []engine.Notice
+	watch   func(engine.Notice) // nil: nobody
 }
 
 func newSite(t *testing.T, d cdc.Driver, change func(*engine.Config)) *site {
@@ -78,6 +79,9 @@ func (s *site) note(n engine.Notice) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.notices = append(s.notices, n)
+	if s.watch != nil {
+		s.watch(n)
+	}
 }
 
 func (s *site) read(_ context.Context, record cdc.Key, then func(cdc.Record, bool) error) error {

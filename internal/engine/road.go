@@ -39,6 +39,22 @@ func (c *Core) Retrying() (all []Retrying) {
 	return all
 }
 
+// Failing counts the deliveries that failed at or after a time and will be tried again. It
+// reads nothing.
+func (e *Engine) Failing(since time.Time) (n int) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.core == nil {
+		return 0
+	}
+	for _, r := range e.core.Retrying() {
+		if !r.At.Before(since) {
+			n++
+		}
+	}
+	return n
+}
+
 // Retrying gives the rows of the deliveries that failed and will be tried again, as they
 // would stand in the ledger, newest first. Where a payload was given back it is read from
 // the journal; what is settled meanwhile may be left out.

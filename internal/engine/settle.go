@@ -39,6 +39,7 @@ func (c *Core) record() {
 func (c *Core) outcome(it, of *item) Outcome {
 	o := Outcome{Status: it.status, Change: of.entry.change, Target: it.target.name, Calls: it.calls, Took: it.took, Err: it.err}
 	o.Covers, o.Restated = !it.target.limits.Events, it.errand == Restate
+	o.Closed = c.closedBehind(it)
 	if it.skip != "" {
 		o.Err = errors.New(it.skip)
 	}
@@ -51,13 +52,19 @@ func (c *Core) onRecorded(e Recorded) {
 	for i, n := range e.Failures {
 		c.failures.add(c.failureHash(c.outcomes[i].Target, c.outcomes[i].Change.RecordKey()), n)
 	}
-	clear(c.outcomes)
 	if e.Err != nil {
+		clear(c.outcomes)
 		c.recordFail.fail(c.now, e.Err)
 		c.ended = append(c.recorded, c.ended...)
 		c.recorded = nil
 		return
 	}
+	for i, lanes := range e.Open {
+		for _, lane := range lanes {
+			delete(c.targets[c.outcomes[i].Target].held, lane)
+		}
+	}
+	clear(c.outcomes)
 	c.recordFail = retry{}
 	settled := c.recorded
 	c.recorded = nil

@@ -126,7 +126,7 @@ func (e *Engine) each(seqs []uint64, do func(journal.Entry) error) error {
 func (e *Engine) route(r *Routed, verdicts *[]route.Verdict, entry journal.Entry) (err error) {
 	switch {
 	case entry.Kind == journal.Schema:
-		r.Kind = Reshape
+		r.Kind, r.Schema = Reshape, entry.Schema
 		for _, way := range e.cfg.Router.Ways(entry.Change.Resource) {
 			*verdicts = append(*verdicts, route.Verdict{Rule: way.Rule, Target: way.Target})
 		}
@@ -205,34 +205,44 @@ func (e *Engine) lanes(row *ledger.Row) (lanes []string, err error) {
 // recall gives a Recall the next failure of its lane, routed; no verdict if there is none
 // any more.
 func (e *Engine) recall(r *Routed) error {
-	p, frame := parseReplay(r.Change), r.Change
+	change, verdicts, err := e.oldest(r.Verdicts[0].Target, r.Verdicts[0].Lane, r.Change)
 	r.Verdicts = nil
-	q := ledger.Query{Destination: e.cfg.Name, Target: p.target}
-	if p.record || !e.cfg.Hold {
-		q.Resource, q.RecordID = frame.Resource, frame.RecordID
+	if err != nil || len(verdicts) == 0 {
+		return err
 	}
-	var version uint64 // of the one that was found
+	r.Change, r.Bytes, r.Verdicts = change, codec.SizeChange(change), verdicts
+	return nil
+}
+
+// oldest gives the first failure of a lane, as a replay that takes the place of a change,
+// and routed; no verdict if the lane has none. Without Hold it looks for those alone that
+// are on the road, and of the change's record.
+func (e *Engine) oldest(target, lane string, at *cdc.Change) (oldest *cdc.Change, verdicts []route.Verdict, err error) {
+	q := ledger.Query{Destination: e.cfg.Name, Target: target}
+	if lane == at.RecordID || !e.cfg.Hold {
+		q.Resource, q.RecordID = at.Resource, at.RecordID
+	}
 	for rows, err := range e.cfg.Ledger.Failures(q, 1) {
 		if err != nil {
-			return err
+			return nil, nil, err
 		}
 		row := &rows[0]
-		if !e.cfg.Hold && !row.WillRetry || r.Verdicts != nil && row.Change.Version > version {
+		if !e.cfg.Hold && !row.WillRetry || oldest != nil && row.Change.Version > oldest.Version {
 			continue
 		}
 		change := row.Change
-		change.Seq, change.Origin = frame.Seq, cdc.Replayed
-		verdicts, err := e.routeTo(nil, &change, p.target)
+		change.Seq, change.Origin = at.Seq, cdc.Replayed
+		routed, err := e.routeTo(nil, &change, target)
 		if err != nil {
-			return err
+			return nil, nil, err
 		}
-		if len(verdicts) == 0 || laneName(&verdicts[0], &change) != p.lane && verdicts[0].OldLane != p.lane {
+		if len(routed) == 0 || laneName(&routed[0], &change) != lane && routed[0].OldLane != lane {
 			continue
 		}
-		r.Change, r.Bytes, r.Verdicts, version = &change, codec.SizeChange(&change), verdicts, change.Version
+		oldest, verdicts = &change, routed
 		if q.RecordID != "" {
 			break // the failures of a record come in order
 		}
 	}
-	return nil
+	return oldest, verdicts, nil
 }

@@ -51,6 +51,12 @@ type Stats struct {
 	Oldest time.Time
 	Lag    time.Duration
 
+	// Still is for how long the engine's own work has stood still, and Doing what that is;
+	// zero while it moves.
+	Still time.Duration
+	Doing string
+	at    time.Time // when this was taken
+
 	Breaker Breaker
 	// The last failures of our own side, nil once it worked again.
 	LedgerErr, JournalErr, CursorErr error
@@ -99,11 +105,15 @@ func (c *Core) Stats(now time.Time) Stats {
 
 // heldBy gives the last failure of what the oldest change waits for.
 func (c *Core) heldBy() error {
-	if c.window.first == nil {
+	first := c.window.first
+	for first != nil && first.items == nil {
+		first = first.next // a schema change
+	}
+	if first == nil {
 		return nil
 	}
 	// Whoever stands before it in one of its lanes is older, so that this ends.
-	it := c.window.first.items
+	it := first.items
 	for it.last == nil && !it.heads() {
 		if head := it.lane.queue.front(); head != it {
 			it = head

@@ -1,10 +1,8 @@
 package engine
 
 import (
-	"container/heap"
 	"fmt"
 	"slices"
-	"time"
 
 	"github.com/s3db-go/replicator/cdc"
 )
@@ -26,18 +24,6 @@ type target struct {
 	failures int  // of syncs in a row
 }
 
-// shape is what one rule makes of one resource.
-type shape struct {
-	resource string
-	rule     int
-	known    bool // synced or refused, at version
-	version  int
-	wanted   int // newest version that a delivery had
-	due      bool
-	err      error     // the target refused it
-	until    time.Time // and is not asked again before
-}
-
 func (c *Core) targetOf(name string) *target {
 	t := c.targets[name]
 	if t == nil {
@@ -45,36 +31,6 @@ func (c *Core) targetOf(name string) *target {
 		c.targets[name] = t
 	}
 	return t
-}
-
-// shapeOf gives the shape that a delivery of the rule needs at the target, and puts
-// it down for syncing if the target does not have it yet. Targets have one or two
-// shapes, so that a search is quicker than a map.
-func (c *Core) shapeOf(t *target, rule int, change *cdc.Change) *shape {
-	var s *shape
-	for _, known := range t.shapes {
-		if known.rule == rule && known.resource == change.Resource {
-			s = known
-			break
-		}
-	}
-	if s == nil {
-		s = &shape{resource: change.Resource, rule: rule}
-		t.shapes = append(t.shapes, s)
-	}
-	s.wanted = max(s.wanted, change.SchemaVersion)
-	again := s.err != nil && !c.now.Before(s.until)
-	if (!s.known || s.wanted > s.version || again) && !s.due {
-		c.demand(t, s)
-	}
-	return s
-}
-
-// demand puts a shape down for syncing.
-func (c *Core) demand(t *target, s *shape) {
-	s.due, s.err = true, nil
-	t.due.push(s)
-	c.run(t)
 }
 
 // offer lets an item go as soon as there is a place for it, if it is its turn.
@@ -170,9 +126,8 @@ func (c *Core) startOne(t *target) bool {
 	probe := c.breaker.open()
 	switch {
 	case t.due.len() > 0:
-		s := t.due.front()
 		t.syncing = true
-		c.act(Sync{Target: t.name, Resource: s.resource, Rule: s.rule, shape: s, wanted: s.wanted, probe: probe})
+		c.act(t.due.front().sync(t, probe))
 	case len(c.running) < t.limits.Concurrency:
 		a := c.next(t, probe)
 		if a == nil {
@@ -198,47 +153,6 @@ func (c *Core) next(t *target, probe bool) *Attempt {
 		c.abandon(b)
 	}
 	return c.form(t, probe)
-}
-
-// onSynced lets a target's deliveries go, or fails them if it refused the schema for
-// good; any other failure is the destination's, and tried again.
-func (c *Core) onSynced(e Synced) {
-	t, s := c.targets[e.Sync.Target], e.Sync.shape
-	t.syncing = false
-	fault := cdc.FaultOf(e.Err)
-	if e.Sync.probe && (e.Err == nil || fault == cdc.RecordFault) {
-		// It answers, but only a delivery shows that it accepts any.
-		c.breaker.passOver(c.now)
-	}
-	switch {
-	case e.Err == nil:
-		s.known, s.version = true, e.Version
-		c.synced(t)
-		c.limit(t)
-		if s.wanted > s.version {
-			c.demand(t, s)
-		}
-	case fault == cdc.RecordFault:
-		s.known, s.version = true, s.wanted
-		s.err, s.until = e.Err, c.now.Add(schemaRetry)
-		c.synced(t)
-		// Those that wait go once around: offer ends the ones of this shape.
-		for range t.ready.len() {
-			c.offer(t.ready.pop())
-		}
-	default:
-		t.failures++
-		t.waiting = true
-		heap.Push(&c.timers, timer{at: c.now.Add(max(helpless(t.failures), cdc.AfterOf(e.Err))), target: t})
-		c.unreach(e.Sync.probe, e.Err)
-	}
-	c.run(t)
-}
-
-// synced takes the shape at the front off the list.
-func (c *Core) synced(t *target) {
-	t.due.pop().due = false
-	t.failures = 0
 }
 
 func (c *Core) onOpened(err error) {

@@ -131,6 +131,12 @@ func (w *window) settle(it *item) {
 			break
 		}
 	}
+	w.end(e, it.target.name, !it.away)
+}
+
+// end notes that one of what an entry is made of is settled at its target; present says
+// that it has its payload.
+func (w *window) end(e *entry, target string, present bool) {
 	if e.open--; e.open == 0 {
 		if e.present > 0 {
 			w.bytes -= e.cost
@@ -140,8 +146,8 @@ func (w *window) settle(it *item) {
 		w.remove(e)
 		return
 	}
-	e.done = append(e.done, it.target.name)
-	if !it.away {
+	e.done = append(e.done, target)
+	if present {
 		w.lose(e)
 	}
 }

@@ -126,33 +126,6 @@ func (d *Disk) number(n int) (seq, version uint64) {
 	return seq, version
 }
 
-// AppendSchema implements [Journal]. It waits as Append does, and is refused by a full
-// journal whatever the policy.
-func (d *Disk) AppendSchema(ctx context.Context, resource string, version int) error {
-	if err := judgeName("resource", resource); err != nil {
-		return err
-	}
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	frame := appendSchema(nil, resource, version)
-	d.mu.Lock()
-	if err := d.refused(); err != nil {
-		d.mu.Unlock()
-		return err
-	}
-	seq, hlc := d.number(1)
-	numberAppends(frame, seq, hlc)
-	g := d.enqueue(frame, step{kind: kindSchema, committed: schemaEntry(resource, version), seq: seq, version: hlc})
-	d.mu.Unlock()
-	<-g.done
-	return g.err
-}
-
-func schemaEntry(resource string, version int) Entry {
-	return Entry{Kind: Schema, Change: &cdc.Change{Resource: resource, SchemaVersion: version}, Bytes: foreignBytes}
-}
-
 // Watch implements [Journal].
 func (d *Disk) Watch() *Watch {
 	d.mu.Lock()

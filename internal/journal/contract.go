@@ -40,8 +40,9 @@ type Journal interface {
 	AppendTo(ctx context.Context, destination string, changes []cdc.Change, w *Watch) (int, error)
 
 	// AppendSchema notes, durably and in order with the changes, that those of the
-	// resource that come later may follow this version of its schema.
-	AppendSchema(ctx context.Context, resource string, version int) error
+	// resource that come later may follow this version of its schema. The schema itself
+	// goes with it, nil if it is not known; it becomes the journal's.
+	AppendSchema(ctx context.Context, resource string, version int, schema *cdc.Schema) error
 
 	// Watch begins to note which records have commits, for AppendTo. It costs memory
 	// for each of them until its Close.
@@ -76,6 +77,9 @@ type Journal interface {
 
 	// Stats tells the present size and state.
 	Stats() Stats
+	// Behind estimates how many bytes of the journal hold the changes after low, 0 if there
+	// are none.
+	Behind(low uint64) int64
 
 	// Close writes what is buffered and the end mark. Announcements still open stay
 	// open. Further calls of Begin and Append return cdc.ErrStopped.
@@ -112,6 +116,8 @@ type Entry struct {
 	// Change is never nil, and always has Seq and Version. The kinds other than
 	// Committed say what else is set in it.
 	Change *cdc.Change
+	// Schema is what a Schema brings, nil if whoever wrote it did not know it.
+	Schema *cdc.Schema
 	// Bytes is what the entry counts for in [Reader.Next]: its encoded size.
 	Bytes int
 }

@@ -55,7 +55,7 @@ func TestNothingIsInTheClear(t *testing.T) {
 	if _, err := j.AppendTo(t.Context(), "canary-destination", []cdc.Change{canary("to")}, nil); err != nil {
 		t.Fatal(err)
 	}
-	if err := errors.Join(j.AppendSchema(t.Context(), "canary-schema", 1), j.SaveCursor("CANARY", journal.Cursor{Low: 3})); err != nil {
+	if err := errors.Join(j.AppendSchema(t.Context(), "canary-schema", 1, &cdc.Schema{Fields: []cdc.Field{{Name: "canary-field"}}}), j.SaveCursor("CANARY", journal.Cursor{Low: 3})); err != nil {
 		t.Fatal(err)
 	}
 	closeNow(t, j)

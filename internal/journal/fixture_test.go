@@ -73,7 +73,7 @@ func writeFixture(t *testing.T, j *journal.Disk) {
 		case to != "":
 			_, err = j.AppendTo(t.Context(), to, []cdc.Change{fixtureChange(i)}, nil)
 		case fixtureSchema(i):
-			err = j.AppendSchema(t.Context(), "users", i)
+			err = j.AppendSchema(t.Context(), "users", i, nil)
 		case i%4 == 0:
 			err = j.Append(t.Context(), []cdc.Change{fixtureChange(i)})
 		case i%5 == 0:

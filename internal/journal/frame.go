@@ -44,6 +44,7 @@ const (
 	kindAbort
 	kindAppend
 	kindSchema
+	kindShape
 )
 
 // place is where a frame stands.

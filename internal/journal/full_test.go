@@ -125,7 +125,7 @@ func TestRefuseWrites(t *testing.T) {
 				if _, err := j.AppendTo(t.Context(), "backup", []cdc.Change{bulky("x")}, nil); !errors.Is(err, cdc.ErrJournalFull) {
 					t.Error("AppendTo:", err)
 				}
-				if err := j.AppendSchema(t.Context(), "users", 2); !errors.Is(err, cdc.ErrJournalFull) {
+				if err := j.AppendSchema(t.Context(), "users", 2, nil); !errors.Is(err, cdc.ErrJournalFull) {
 					t.Error("AppendSchema:", err)
 				}
 				// The ends of what was announced go on, be it in memory.

@@ -35,8 +35,11 @@ func sampleSegment() []byte {
 	appended = mustFrames(appendAppend(nil, "backup", []item{{change: &c}}))
 	numberAppends(appended, 10, 13)
 	own = append(own, appended...)
-	schema := appendSchema(nil, "r", 3)
+	schema := appendSchema(nil, "r", 3, nil)
 	numberAppends(schema, 11, 14)
+	own = append(own, schema...)
+	schema = appendSchema(nil, "r", 4, []byte(`{"Version":4}`))
+	numberAppends(schema, 12, 15)
 	own = append(own, schema...)
 	return append(b, stamp(own, place{1, born}, born)...)
 }
@@ -83,7 +86,7 @@ func replayAll(tb testing.TB, data []byte) (frames []byte, out []committed, rest
 func TestSampleSegment(t *testing.T) {
 	data := sampleSegment()
 	frames, out, rest, err := replayAll(t, data)
-	if err != nil || !bytes.Equal(frames, data) || len(out) != 5 || rest.proof != 0 {
+	if err != nil || !bytes.Equal(frames, data) || len(out) != 6 || rest.proof != 0 {
 		t.Fatal(len(frames), len(data), len(out), rest, err)
 	}
 	// A frame is valid in one place only.

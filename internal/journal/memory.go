@@ -225,11 +225,11 @@ func (m *Memory) append(ctx context.Context, to string, changes []cdc.Change, w 
 }
 
 // AppendSchema implements [Journal].
-func (m *Memory) AppendSchema(ctx context.Context, resource string, version int) error {
-	if err := judgeName("resource", resource); err != nil {
+func (m *Memory) AppendSchema(ctx context.Context, resource string, version int, schema *cdc.Schema) error {
+	_, e, err := encodeSchema(resource, version, schema)
+	if err != nil {
 		return err
 	}
-	e := schemaEntry(resource, version)
 	if err := m.room(ctx, e.Bytes); err != nil {
 		return err
 	}

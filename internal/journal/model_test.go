@@ -170,7 +170,7 @@ func (m *model) schema() error {
 	id := fmt.Sprintf("s%04d", m.serial)
 	m.changes[id] = cdc.Change{Resource: "users", SchemaVersion: m.serial}
 	before := m.Last()
-	err := m.AppendSchema(context.Background(), "users", m.serial)
+	err := m.AppendSchema(context.Background(), "users", m.serial, nil)
 	if m.Last() > before {
 		m.committed = append(m.committed, id)
 	}

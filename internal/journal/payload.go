@@ -26,6 +26,8 @@ import (
 //	        u32 length and name of the destination that alone gets them, 0 for all;
 //	        items
 //	schema  u64 Seq; u64 Version; u64 version of the schema; to the end the resource
+//	shape   u64 Seq; u64 Version; u64 version of the schema; u32 length and name of the
+//	        resource; to the end the schema as JSON
 //
 //	items   to the end: u32 index, u32 length, the change
 //
@@ -153,16 +155,37 @@ func appendAppend(b []byte, to string, items []item) ([]byte, error) {
 	})
 }
 
-// appendSchema leaves out what appendAppend does.
-func appendSchema(b []byte, resource string, version int) []byte {
+// appendSchema leaves out what appendAppend does. Without a definition, the schema as
+// JSON, the frame has only the version.
+func appendSchema(b []byte, resource string, version int, definition []byte) []byte {
 	at := len(b)
 	b = append(reserve(b), make([]byte, 16)...)
 	b = binary.LittleEndian.AppendUint64(b, uint64(version))
-	return delimit(append(b, resource...), at, kindSchema)
+	if definition == nil {
+		return delimit(append(b, resource...), at, kindSchema)
+	}
+	b = binary.LittleEndian.AppendUint32(b, uint32(len(resource)))
+	return delimit(append(append(b, resource...), definition...), at, kindShape)
+}
+
+// parseSchema reads what appendSchema wrote, behind the numbers.
+func parseSchema(k kind, b []byte) (resource string, version int, definition []byte, err error) {
+	if len(b) < 8 {
+		return "", 0, nil, errPayload
+	}
+	version, b = int(binary.LittleEndian.Uint64(b)), b[8:]
+	if k == kindSchema {
+		return string(b), version, nil, nil
+	}
+	if len(b) < 4 || uint64(binary.LittleEndian.Uint32(b)) > uint64(len(b)-4) {
+		return "", 0, nil, errPayload
+	}
+	end := 4 + int(binary.LittleEndian.Uint32(b))
+	return string(b[4:end]), version, b[end:], nil
 }
 
 // numberAppends adds the Seq and Version of the first item to the numbers in the
-// append or schema frames that b consists of.
+// append, schema or shape frames that b consists of.
 func numberAppends(b []byte, seq, version uint64) {
 	for len(b) > 0 {
 		size := sealedSize(b)

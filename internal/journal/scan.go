@@ -166,8 +166,8 @@ type pending struct {
 // committed is a change that a frame committed. Its bytes are valid as long as the
 // frame's payload.
 type committed struct {
-	kind    EntryKind // Committed or Schema
-	to      string    // the destination, "" for all
+	kind    kind   // of the frame
+	to      string // the destination, "" for all
 	seq     uint64
 	version uint64
 	change  []byte // of a Schema, the frame's payload behind its numbers
@@ -262,12 +262,15 @@ func (r *replay) apply(h header, b []byte, out []committed) ([]committed, error)
 			c.seq, c.version = c.seq+1, c.version+1
 		})
 		return out, errors.Join(err, wrong)
-	case kindSchema:
-		if len(b) < 24 {
+	case kindSchema, kindShape:
+		if len(b) < 16 {
 			return out, errPayload
 		}
+		if _, _, _, err := parseSchema(h.kind, b[16:]); err != nil {
+			return out, err
+		}
 		return r.commit(out, committed{
-			kind: Schema, seq: binary.LittleEndian.Uint64(b), version: binary.LittleEndian.Uint64(b[8:]), change: b[16:],
+			kind: h.kind, seq: binary.LittleEndian.Uint64(b), version: binary.LittleEndian.Uint64(b[8:]), change: b[16:],
 		})
 	case kindStart:
 		return out, errPayload
@@ -287,8 +290,11 @@ func (r *replay) commit(out []committed, c committed) ([]committed, error) {
 func (c committed) entry(destination string, names *codec.Interner) (Entry, error) {
 	e := Entry{To: c.to, Bytes: len(c.change)}
 	switch {
-	case c.kind == Schema:
-		e = schemaEntry(string(c.change[8:]), int(binary.LittleEndian.Uint64(c.change)))
+	case c.isSchema():
+		var err error
+		if e, err = readSchema(c.kind, c.change); err != nil {
+			return Entry{}, err
+		}
 	case e.isForeign(destination):
 		e = foreignEntry(c.to)
 	default:
@@ -304,11 +310,16 @@ func (c committed) entry(destination string, names *codec.Interner) (Entry, erro
 
 // size is what entry gives in Bytes.
 func (c committed) size(destination string) int {
-	if c.kind == Schema || (Entry{To: c.to}).isForeign(destination) {
+	switch {
+	case c.isSchema():
+		return schemaBytes(c.change)
+	case (Entry{To: c.to}).isForeign(destination):
 		return foreignBytes
 	}
 	return len(c.change)
 }
+
+func (c committed) isSchema() bool { return c.kind == kindSchema || c.kind == kindShape }
 
 // isForeign reports whether the entry is not for a destination; "" sees everything.
 func (e Entry) isForeign(destination string) bool {

@@ -276,37 +276,47 @@ func (r *Router) shape(v *Verdict, rule *Rule, c *cdc.Change, limits cdc.Limits,
 // resource's own in the given version or a later one; false if the resource has none
 // and it is needed, an error if it can't be asked now.
 //
-// Without Transform it is the resource's schema, less the secrets that are not
-// sent. With one it is the rule's; if that is nil, the resource's as an open schema
-// (see [cdc.Schema]). Its Key holds the columns that [Rule.Key] describes, its
-// Version is that of the resource's schema.
+// It is what [Router.ShapeOf] makes of that.
 func (r *Router) Shape(resource string, rule, version int) (cdc.Schema, bool, error) {
-	by := &r.rules[rule]
-	limits, err := r.limits(by.target(resource))
-	if err != nil {
-		return cdc.Schema{}, false, err
-	}
 	source, known, err := r.options.Schema(resource, version)
 	if err != nil {
 		return cdc.Schema{}, false, err
 	}
+	source.Resource = resource
+	out, err := r.ShapeOf(source, rule)
+	if err != nil || !known && !r.rules[rule].shaped() {
+		return cdc.Schema{}, false, err
+	}
+	return out, true, nil
+}
+
+// ShapeOf gives the schema of what a rule sends to its target of a resource with this
+// schema; an error if the limits of the target can't be asked.
+//
+// Without Transform it is the resource's schema, less the secrets that are not
+// sent. With one it is the rule's; if that is nil, the resource's as an open schema
+// (see [cdc.Schema]). Its Key holds the columns that [Rule.Key] describes, its
+// Version is that of the resource's schema.
+func (r *Router) ShapeOf(source cdc.Schema, rule int) (cdc.Schema, error) {
+	by := &r.rules[rule]
+	limits, err := r.limits(by.target(source.Resource))
+	if err != nil {
+		return cdc.Schema{}, err
+	}
 	out := source
-	switch {
-	case by.Transform != nil && by.Schema != nil:
+	if by.shaped() {
 		out = *by.Schema
 		out.Version = source.Version
-	case !known:
-		return cdc.Schema{}, false, nil
-	default:
+	} else {
 		out.Fields = by.pass(limits).fields(source.Fields, "", false)
 		out.Open = source.Open || by.Transform != nil
 	}
 	out.Retired = nil
-	out.Resource = resource
+	out.Resource = source.Resource
 	if out.Key = keyColumns(by.Key, limits.Key, nil); out.Key == nil {
 		out.Key = []string{idColumn}
 	}
-	return out, true, nil
+	return out, nil
 }
 
 // Way is where a rule takes a resource.

@@ -2,44 +2,26 @@ package route
 
 import "github.com/s3db-go/replicator/cdc"
 
-// Rule is one resource's way to one target. The zero value of everything but From
-// means: every operation, every record, unchanged, under the resource's own name.
+// Rule is one resource's way to one target. It is the root's Route, whose documentation
+// says what its fields mean; here stands what only the router knows of them.
 type Rule struct {
-	// From is the name of a resource, or "*" for all but those named plg_*, which
-	// only a rule naming them wants.
-	From string
-	// To names the target. "" is the resource's own name.
-	To string
-	// Key holds the key columns at the target. Empty: the target's own key if the
-	// record has its columns, else id.
-	Key []string
-	// Actions is the set of operations that are wanted. Zero is all.
-	Actions cdc.Op
-	// ShouldReplicate lets a change through or skips it. nil lets all through. It
-	// sees secret fields.
+	From string // "*" for all but those named plg_*
+	To   string // "" is the resource's own name
+	// Key is empty for the target's own key if the record has its columns, else id.
+	Key     []string
+	Actions cdc.Op // zero is all
+	// ShouldReplicate sees secret fields, and so does OrderBy.
 	ShouldReplicate func(cdc.Change) bool
-	// OnLeave says what becomes of the target's row when an update no longer passes
-	// ShouldReplicate, the rule's or the destination's.
-	OnLeave Leave
-	// OrderBy names the lane of a change, "" if it needs no order. nil is the lane of
-	// its key. It sees secret fields. For an update it is asked for the former state too,
-	// as Data: where that gives another lane, the change stands in both.
+	OnLeave         Leave
+	// OrderBy is asked for the former state of an update too, as Data: where that gives
+	// another lane, the change stands in both.
 	OrderBy func(cdc.Change) string
-	// Transform gives the record the shape that it has at the target. A nil record
-	// without an error skips the change. An error is the record's permanent failure;
-	// its text is kept as it is. nil leaves the record unchanged.
-	//
-	// It is called on Data; for an update once more with the former state as Data
+	// Transform is called on Data; for an update once more with the former state as Data
 	// and no Before, to tell what the target had until now; for a delete on the last
 	// state. What it returns is copied and normalized (see [cdc.Normalize]).
 	Transform func(cdc.Change) (cdc.Record, error)
-	// Secrets names the secret fields that this rule lets through, nested ones by
-	// their dotted path. All others are removed, before Transform if there is one; a
-	// target that encrypts them (see [cdc.Limits]) gets them if there is none.
-	Secrets []string
-	// Schema is the shape at the target that Transform makes. nil: unknown, see
-	// [Router.Shape].
-	Schema *cdc.Schema
+	Secrets   []string
+	Schema    *cdc.Schema // nil: see [Router.Shape]
 }
 
 // Leave says what becomes of a row that a filter lets through no more.
@@ -89,3 +71,6 @@ func (r *Rule) target(resource string) string {
 	}
 	return r.To
 }
+
+// shaped reports whether the rule itself says what shape its records have.
+func (r *Rule) shaped() bool { return r.Transform != nil && r.Schema != nil }

@@ -166,4 +166,118 @@ func writeTemp`}}},
 			}
 		}
 `}}},
+
+	{"what was left open forgotten", "Start forgets what a former process left open.", []edit{{captured,
+		`	open := r.opts.Journal.Unresolved()
+	if len(open) == 0 {
+		return nil
+	}
+`,
+		`	open := r.opts.Journal.Unresolved()
+	if true {
+		return nil
+	}
+`}}},
+
+	{"a first look believed", "A remote store that shows the old state is believed at once.", []edit{{doubt,
+		`believe: r.reader.SecondLook() == 0}`,
+		`believe: true}`}, {doubt,
+		`	believe := r.reader.SecondLook() == 0
+`,
+		`	believe := true
+`}}},
+
+	{"a stale state not told", "A write that was prepared before a doubt was resolved goes on.", []edit{{doubt,
+		`		return cdc.ErrStale
+`,
+		`		return nil
+`}}},
+
+	{"what was read is not flushed", "Recovery relies on what may stand in the system's memory alone.", []edit{{writer,
+		`	if err == nil {
+		err = w.file.Datasync()
+	}
+	if err != nil {
+		return errors.Join(err, w.file.Close())
+	}
+	return nil
+}
+
+// rewrite`,
+		`	if err != nil {
+		return errors.Join(err, w.file.Close())
+	}
+	return nil
+}
+
+// rewrite`}}},
+
+	{"what a failed flush left is believed by the next process", "Recovery flushes what it read, but does not write it again.", []edit{{writer,
+		`	if !found.ended {
+		err = rewrite(`,
+		`	if false {
+		err = rewrite(`}}},
+
+	{"a lane settles out of its order", "In a batch with several of a lane, the later is settled while the earlier waits for its row.", []edit{{settle,
+		` || it.lane.queue.front() != it {`,
+		` {`}}},
+
+	{"settled deliveries of a change forgotten", "The cursor keeps changes alone, not which of their deliveries are settled.", []edit{{"internal/engine/window.go",
+		`	c.Partial = append(c.Partial, w.partial...)
+	return c`,
+		`	c.Partial = nil
+	return c`}}},
+
+	{"a stalled lane keeps its payloads", "Nothing is given back when the window is full.", []edit{{"internal/engine/park.go",
+		`	for c.stalled.Len() > 0 && c.window`,
+		`	for false && c.stalled.Len() > 0 && c.window`}}},
+
+	{"a bisection drops what was not tested", "Half of what a bisection set aside is never sent.", []edit{{"internal/engine/bisect.go",
+		`	for _, it := range b.rest {
+		it.free()`,
+		`	for _, it := range b.rest[len(b.rest)/2:] {
+		it.free()`}}},
+
+	{"a bisection gives up without having tried alone", "Two suspects are given up together.", []edit{{"internal/engine/attempt.go",
+		`	if fault == cdc.RecordFault {
+		it.err`,
+		`	if a.bisection != nil && len(a.items) == 2 {
+		j.batch = false
+	}
+	if fault == cdc.RecordFault {
+		it.err`}}},
+
+	{"a bisection takes the last suspect for guilty", "The last suspect is given up untried.", []edit{{"internal/engine/bisect.go",
+		`	if len(b.suspects) > 0 {
+		b.target`,
+		`	if len(b.suspects) == 1 && b.asked > 0 && b.suspects[0].last != nil {
+		it := b.suspects[0]
+		it.err = it.last
+		c.end(it, Failed)
+		b.suspects = nil
+	}
+	if len(b.suspects) > 0 {
+		b.target`}}},
+
+	{"held lanes forgotten at the start", "With Hold, a restart knows nothing of former failures.", []edit{{"internal/engine/hold.go",
+		`func (c *Core) Hold(target, lane string, seq uint64) { c.targetOf(target).hold(lane, seq) }`,
+		`func (c *Core) Hold(target, lane string, seq uint64) {}`}}},
+
+	{"an outage gives up what is young", "GiveUpAfter looks at the outage alone, not at the change.", []edit{{"internal/engine/hold.go",
+		`c.now.Sub(c.breaker.since) >= after && c.now.Sub(time.UnixMicro(it.entry.at)) >= after`,
+		`c.now.Sub(c.breaker.since) >= after && !time.UnixMicro(it.entry.at).IsZero()`}}},
+
+	{"rows taken for replaced that are merged", "An upsert takes the place of a delete where rows are merged.", []edit{{"internal/engine/group.go",
+		`		return rows == cdc.RowsReplaced
+`,
+		`		return rows != cdc.RowsUnknown
+`}}},
+
+	{"the newest alone of rows that are merged", "Of several records for one merged row only the newest is sent.", []edit{{"internal/engine/group.go",
+		`	if n == 1 || l.target.limits.Rows != cdc.RowsMerged || tip.deleted {`,
+		`	if n > 0 {`}}},
+
+	{"an unavailable destination costs attempts", "Every failure is charged, whoever is to blame.", []edit{{attempt,
+		`	if c.breaker.open() || c.accepted == since || cdc.IsGone(j.err) {`,
+		`	if c.breaker.open() || cdc.IsGone(j.err) {`}}},
 }

@@ -37,7 +37,7 @@ func TestMutations(t *testing.T) {
 		t.Run(m.name, func(t *testing.T) {
 			overlay := m.overlay(t, strings.TrimSpace(string(root)))
 			cmd := exec.CommandContext(t.Context(), "go", "test", "-overlay", overlay, "-run", "Worlds", "-count=1", "-timeout", "5m", ".",
-				"-args", "-seeds", "1000", "-shown", "12")
+				"-args", "-seeds", "1000", "-shown", "12", "-progress")
 			out, err := cmd.CombinedOutput()
 			if err == nil {
 				t.Errorf("a thousand worlds do not find it")
@@ -48,14 +48,15 @@ func TestMutations(t *testing.T) {
 				t.Fatalf("no world failed, but:\n%s", out)
 			}
 			fmt.Printf("| %s | %s | %s |\n", m.name, m.does, found)
-			t.Logf("%s", out)
+			t.Logf("%s", ofWorld.ReplaceAll(out, nil))
 		})
 	}
 }
 
 var (
-	ofSeed  = regexp.MustCompile(`(?m)_test\.go:\d+: seed (\d+): (.*)$`)
-	paniced = regexp.MustCompile(`(?m)^panic: (.*)$`)
+	ofWorld  = regexp.MustCompile(`(?m)^world (\d+)$`)
+	ofSeed   = regexp.MustCompile(`(?m)_test\.go:\d+: seed (\d+): (.*)$`)
+	panicked = regexp.MustCompile(`(?m)^panic: (.*)$`)
 )
 
 // findings gives what the worlds say, those of the core first.
@@ -68,8 +69,11 @@ func findings(out []byte) string {
 		}
 		said = append(said, fmt.Sprintf("seed %s: %s", m[1], strings.ReplaceAll(text, "|", "\\|")))
 	}
-	if m := paniced.FindSubmatch(out); m != nil && said == nil {
-		said = append(said, "panic: "+string(m[1]))
+	if m := panicked.FindSubmatch(out); m != nil && said == nil {
+		// It took the process with it, the world that ran is the last that was told.
+		if worlds := ofWorld.FindAllSubmatch(out, -1); len(worlds) > 0 {
+			said = append(said, fmt.Sprintf("seed %s: panic: %s", worlds[len(worlds)-1][1], m[1]))
+		}
 	}
 	return strings.Join(said, "<br>")
 }

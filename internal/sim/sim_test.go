@@ -12,11 +12,13 @@ import (
 var (
 	seeds = flag.Uint64("seeds", 200, "how many worlds to run")
 	seed  = flag.Uint64("seed", 0, "the one world to run, with its trace")
+	tell  = flag.Bool("progress", false, "tell the seed of each whole world before it runs")
 	trace = flag.Bool("events", false, "tell every event of the whole worlds as it happens")
 	shown = flag.Int("shown", 60, "how many of the last events of a world that fails to show")
 )
 
 func TestWorlds(t *testing.T) {
+	t.Parallel()
 	if *seed != 0 {
 		report(t, *seed)
 		return

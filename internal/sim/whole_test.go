@@ -2,6 +2,7 @@ package sim_test
 
 import (
 	"bytes"
+	"fmt"
 	"io"
 	"os"
 	"strings"
@@ -14,6 +15,7 @@ import (
 // TestWholeWorlds runs the worlds of the whole library. It stops at the first that
 // fails, looks for a smaller one that fails too, and shows its end.
 func TestWholeWorlds(t *testing.T) {
+	t.Parallel()
 	first, last := uint64(1), *seeds
 	if *seed != 0 {
 		first, last = *seed, *seed
@@ -23,6 +25,9 @@ func TestWholeWorlds(t *testing.T) {
 		var live io.Writer
 		if *trace {
 			live = os.Stderr
+		}
+		if *tell {
+			fmt.Println("world", s)
 		}
 		if err := runWhole(t, c, live); err != nil {
 			c, err = smallest(t, c, err)

@@ -6,7 +6,9 @@
 // What was not flushed survives a crash as far as a seed decides: any subset of
 // the pages, and any prefix of the changes to names (file systems log those in
 // order). A flush that fails is as treacherous as on Linux: the pages count as
-// clean afterwards, so that flushing again succeeds without making them durable.
+// clean afterwards, so that flushing again succeeds without making them durable. A
+// process that is killed loses none of that: the next one finds what was written, and the
+// machine may still lose it.
 package faultfs
 
 import (

@@ -86,16 +86,27 @@ func testAppendTo(t *testing.T, s *suite) {
 
 func testSchema(t *testing.T, s *suite) {
 	s.insert("a")
-	if err := s.AppendSchema(t.Context(), "users", 2); err != nil {
+	if err := s.AppendSchema(t.Context(), "users", 2, nil); err != nil {
 		t.Fatal(err)
 	}
 	s.insert("b")
-	if err := s.AppendSchema(t.Context(), "", 2); err == nil {
+	if err := s.AppendSchema(t.Context(), "", 2, nil); err == nil {
 		t.Fatal("a resource without a name was taken")
+	}
+	schema := cdc.Schema{
+		Resource: "users", Version: 3, Key: []string{"id"}, Open: true, Native: "as the source says",
+		Fields: []cdc.Field{
+			{Name: "name", Type: cdc.TypeString, Required: true, Native: "string|required"},
+			{Name: "tags", Type: cdc.TypeArray, Fields: []cdc.Field{{Type: cdc.TypeDecimal, Secret: true}}},
+		},
+		Retired: []cdc.Field{{Name: "ssn", Type: cdc.TypeAny, Secret: true}},
+	}
+	if err := s.AppendSchema(t.Context(), "users", 3, &schema); err != nil {
+		t.Fatal(err)
 	}
 	for range 2 {
 		for _, reader := range []string{"", "backup"} {
-			got := s.entries(reader, 0, 3)
+			got := s.entries(reader, 0, 4)
 			if got[0].Kind != journal.Committed || got[2].Kind != journal.Committed || got[2].Change.RecordID != "b" {
 				t.Fatalf("%+v", got)
 			}
@@ -103,6 +114,9 @@ func testSchema(t *testing.T, s *suite) {
 			want := cdc.Change{Seq: 2, Version: e.Change.Version, Resource: "users", SchemaVersion: 2}
 			if diff := cmp.Diff(want, *e.Change); diff != "" || e.Kind != journal.Schema || e.Bytes == 0 {
 				t.Fatal(e, diff)
+			}
+			if diff := cmp.Diff(&schema, got[3].Schema); diff != "" || e.Schema != nil || got[3].Change.SchemaVersion != 3 || got[3].Bytes <= e.Bytes {
+				t.Fatal(got[3], diff)
 			}
 		}
 		s.reopen()

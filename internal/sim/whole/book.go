@@ -85,7 +85,7 @@ func (pl *place) logged(row ledger.Row) {
 		w.violation("%s: the log has %v, which was never read", pl.Name, row.Change)
 		return
 	}
-	// A backfill's chunk that is repeated may bring a newer state; the row keeps the first.
+	// A backfill's chunk that is repeated may bring a newer state under the same id.
 	accepted, whole := false, false
 	for _, e := range entries {
 		accepted = accepted || e.accepted

@@ -175,8 +175,7 @@ func (pl *place) checkMended(name laneName, lane []*entry) {
 	last := lane[len(lane)-1]
 	verdicts, _ := pl.router.Route(nil, last.change)
 	for _, v := range verdicts {
-		leaves := v.Delivery.Op == cdc.Deleted && last.change.Op != cdc.Deleted // Retry forgets to remove the row
-		if v.Target != name.target || v.Skip != "" || pl.Events || pl.Rows != cdc.RowsReplaced || leaves {
+		if v.Target != name.target || v.Skip != "" || pl.Events || pl.Rows != cdc.RowsReplaced {
 			continue
 		}
 		if got := pl.table[name]; !got.Equal(v.Delivery.Record) {

@@ -155,6 +155,7 @@ func (p *process) live() {
 			w.accuse("%v after the faults ended not all is settled: %s", patience, p.waiting())
 		case p.journal.Stats().Err != nil:
 			w.say("the journal can't be written: %v", p.journal.Stats().Err)
+			w.hurt = true
 			p.stop()
 			return
 		case !healthy && time.Since(p.begun) > p.end.after && p.end.how == stopped:

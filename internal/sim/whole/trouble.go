@@ -38,6 +38,14 @@ func (e end) String() string {
 // endOf plans the end of a life.
 func (w *world) endOf(life int) end {
 	r := w.dice(fmt.Sprint("end ", life))
+	if w.hurt {
+		// Whether the next process relies on what the last one could not write shows when
+		// the power is lost soon.
+		w.hurt = false
+		if r.IntN(2) == 0 {
+			return end{how: powerLost, atOp: 1 + r.IntN(80)}
+		}
+	}
 	if life > w.Lives || time.Now().After(w.healthy) {
 		return end{}
 	}

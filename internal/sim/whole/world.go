@@ -45,6 +45,7 @@ type world struct {
 	made    int
 	places  []*place
 	lives   int
+	hurt    bool // the last process could not write its journal any more
 	journal numbers
 	// restated holds what Retry read, by the id under which it goes.
 	restated map[cdc.ID]restatement
