@@ -48,6 +48,12 @@ const (
 	// RetryProgress: a Retry or Discard that has taken more than two seconds has put so
 	// many rows back as Sent says; it is Done, or has ended with Err.
 	RetryProgress
+	// DrainProgress: a Stop or Flush has taken more than two seconds, and so many changes
+	// as Waiting says are still to be settled at Destination; none if it is Done.
+	DrainProgress
+	// RecoveryProgress: a Start has taken more than two seconds, and is about what Reason
+	// says, or is Done.
+	RecoveryProgress
 	// Missed: this listener was too slow for the number of events in Event.Missed,
 	// which stood at this place. It comes with every subscription.
 	Missed
@@ -58,7 +64,7 @@ const (
 	AllKinds = Missed<<1 - 1
 )
 
-var kindNames = [...]string{"replicated", "coalesced", "skipped", "retrying", "failed", "breaker-opened", "breaker-closed", "journal-pressure", "backfill-progress", "paused", "resumed", "retry-progress", "missed"}
+var kindNames = [...]string{"replicated", "coalesced", "skipped", "retrying", "failed", "breaker-opened", "breaker-closed", "journal-pressure", "backfill-progress", "paused", "resumed", "retry-progress", "drain-progress", "recovery-progress", "missed"}
 
 // String gives the kind's name, several joined by "|".
 func (k Kind) String() string {
@@ -100,13 +106,16 @@ type Event struct {
 	// Err is why the attempt failed or the breaker opened. It holds no credential
 	// and no content of a record.
 	Err error
-	// Reason says which rule skipped the change, or why a destination was paused.
+	// Reason says which rule skipped the change, why a destination was paused, or what a
+	// Start is about.
 	Reason string
 
 	// Of a backfill: how many present records of Resource were read and sent, and whether
 	// all of them are settled. See RetryProgress for what they mean there.
 	Read, Sent uint64
 	Done       bool
+	// Waiting is, of a drain, how many changes are still to be settled.
+	Waiting uint64
 
 	// Missed is the number of events that this listener was too slow for.
 	Missed int
@@ -132,11 +141,12 @@ func (e Event) MarshalJSON() ([]byte, error) {
 		Read        uint64    `json:"read,omitzero"`
 		Sent        uint64    `json:"sent,omitzero"`
 		Done        bool      `json:"done,omitzero"`
+		Waiting     uint64    `json:"waiting,omitzero"`
 		Missed      int       `json:"missed,omitzero"`
 	}{
 		Kind: e.Kind, Time: e.Time, Destination: e.Destination, Resource: e.Resource, RecordID: e.RecordID, ChangeID: e.ChangeID, Target: e.Target,
 		Duration: float64(e.Duration) / float64(time.Millisecond), RetryCount: e.RetryCount, WillRetry: e.WillRetry, Reason: e.Reason,
-		Read: e.Read, Sent: e.Sent, Done: e.Done, Missed: e.Missed,
+		Read: e.Read, Sent: e.Sent, Done: e.Done, Waiting: e.Waiting, Missed: e.Missed,
 	}
 	if e.Operation != 0 {
 		out.Operation = e.Operation.String()

@@ -17,12 +17,13 @@ const (
 	// HealthHealthy: changes arrive.
 	HealthHealthy HealthStatus = "healthy"
 	// HealthDegraded: somebody should look: a destination is unavailable, more than
-	// five deliveries were given up within five minutes, or some and nothing was
+	// five deliveries failed within five minutes, or some were given up and nothing was
 	// delivered since Start, a call of a driver overran its timeout, a write ended in
 	// doubt, the journal's disk budget is nearly spent, or changes were not captured.
 	HealthDegraded HealthStatus = "degraded"
 	// HealthUnhealthy: somebody must look: a change has waited for more than five
-	// minutes, or the journal or the log can't be written, or the journal is full.
+	// minutes, a destination's own work stands still, the journal or the log can't be
+	// written, or the journal is full.
 	HealthUnhealthy HealthStatus = "unhealthy"
 	// HealthPaused, of a destination: somebody has paused it, or it asked for that. As a
 	// whole, that is degraded.
@@ -59,7 +60,8 @@ type Health struct {
 type DestinationHealth struct {
 	Status HealthStatus
 	Reason string
-	// Failed is how many deliveries were given up within the last five minutes.
+	// Failed is how many deliveries failed within the last five minutes, given up or to be
+	// tried again.
 	Failed      int
 	Lag         time.Duration
 	Waiting     uint64
@@ -101,7 +103,7 @@ func (r *Replicator) Health() Health {
 		find(HealthDegraded, "%d records are in doubt", h.InDoubt)
 	}
 	for _, name := range slices.Sorted(maps.Keys(stats.Destinations)) {
-		failed, err := run.ledger.Count(ledger.Query{Destination: name, Status: ledger.Failed, Since: h.Timestamp.Add(-healthWindow)})
+		failed, err := run.failed(name, stats.Destinations[name], h.Timestamp.Add(-healthWindow))
 		if err != nil {
 			find(HealthUnhealthy, "the log can't be read: %v", err)
 		}
@@ -118,11 +120,23 @@ func (r *Replicator) Health() Health {
 	return h
 }
 
+// failed counts the deliveries that failed since then: given up, or to be tried again.
+func (run *running) failed(destination string, s DestinationStats, since time.Time) (int, error) {
+	n, err := run.ledger.Count(ledger.Query{Destination: destination, Status: ledger.Failed, Since: since})
+	// An engine that stands still may hold its lock.
+	if d := run.find(destination); d != nil && s.Still == 0 && d.is(delivering) {
+		n += d.present().Failing(since)
+	}
+	return n, err
+}
+
 func judge(s DestinationStats, failed int) DestinationHealth {
 	d := DestinationHealth{Status: HealthHealthy, Failed: failed, Lag: s.Lag, Waiting: s.Waiting, BreakerOpen: s.BreakerOpen}
 	switch {
 	case s.Paused != nil:
 		d.Status, d.Reason = HealthPaused, s.Paused.String()
+	case s.Still > 0:
+		d.Status, d.Reason = HealthUnhealthy, fmt.Sprintf("%s has stood still for %v", s.Doing, s.Still.Round(time.Second))
 	case s.Lag > healthWaiting:
 		d.Status, d.Reason = HealthUnhealthy, fmt.Sprintf("a change has waited for %v", s.Lag.Round(time.Second))
 		if s.Err != "" {
@@ -133,8 +147,8 @@ func judge(s DestinationStats, failed int) DestinationHealth {
 	case s.BreakerOpen:
 		d.Status, d.Reason = HealthDegraded, "unavailable: "+s.Err
 	case failed > healthFailed:
-		d.Status, d.Reason = HealthDegraded, fmt.Sprintf("%d deliveries were given up in the last %v", failed, healthWindow)
-	case failed > 0 && s.Replicated == 0:
+		d.Status, d.Reason = HealthDegraded, fmt.Sprintf("%d deliveries failed in the last %v", failed, healthWindow)
+	case s.Failed > 0 && failed > 0 && s.Replicated == 0:
 		d.Status, d.Reason = HealthDegraded, fmt.Sprintf("nothing was delivered since Start, and %d deliveries were given up", s.Failed)
 	case s.Stuck > 0:
 		d.Status, d.Reason = HealthDegraded, fmt.Sprintf("%d calls of the driver have overrun their timeout", s.Stuck)

@@ -82,6 +82,8 @@ var within = map[string][]string{
 	".": {"cdc", "internal/backfill", "internal/backoff", "internal/capture", "internal/clock", "internal/disk", "internal/engine", "internal/hub",
 		"internal/journal", "internal/keylock", "internal/ledger", "internal/panics", "internal/route", "internal/telemetry"},
 
+	"progress": {"."},
+
 	// The store and the drivers know the contract, never the engine.
 	"store":              {"cdc", "internal/awsbody", "internal/codec", "internal/disk", "internal/keylock"},
 	"drivers/memory":     {"cdc"},
@@ -107,6 +109,7 @@ var without = map[string][]string{
 	"internal/ledger":    {"go.etcd.io/bbolt"},
 	"internal/engine":    {"golang.org/x/sync"},
 	"internal/telemetry": {"go.opentelemetry.io/otel"},
+	"progress":           {"github.com/schollz/progressbar/v3"},
 	"store":              {"github.com/aws/aws-sdk-go-v2", "github.com/aws/smithy-go", "golang.org/x/crypto", "golang.org/x/sync"},
 	"drivers/postgres":   {"github.com/jackc/pgx/v5"},
 	"internal/testbed":   {"github.com/jackc/pgx/v5"},

@@ -3,6 +3,7 @@ package replicator
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"iter"
 	"slices"
 	"time"
@@ -91,7 +92,10 @@ type Query struct {
 	Status      Status
 	Since       time.Time // rows at or after
 	Until       time.Time // rows before
-	Limit       int       // the newest so many; 0 is no limit
+	// RetryCountBelow selects rows that were put back on the road less often, by Retry or
+	// Options.RetryFailedEvery. 0 selects all.
+	RetryCountBelow int
+	Limit           int // the newest so many; 0 is no limit
 }
 
 // Log gives the rows that the query selects, newest first. Among them are those of
@@ -123,6 +127,38 @@ func (r *Replicator) Log(ctx context.Context, q Query) iter.Seq2[LogRow, error] 
 			}
 		}
 	}
+}
+
+// LogCount counts the rows that [Replicator.Log] would give, without reading them: the
+// index alone tells. The replicator must be started.
+func (r *Replicator) LogCount(ctx context.Context, q Query) (int, error) {
+	run, err := r.current()
+	if err == nil {
+		err = context.Cause(ctx)
+	}
+	if err != nil {
+		return 0, fmt.Errorf("replicator: count the log: %w", err)
+	}
+	n, err := run.count(q.rows())
+	if err != nil {
+		return 0, fmt.Errorf("replicator: %w", err)
+	}
+	return n, nil
+}
+
+// count tells how many rows log would give.
+func (run *running) count(q ledger.Query) (int, error) {
+	road := slices.Collect(run.retrying(q))
+	kept, err := run.ledger.Count(q)
+	if err != nil {
+		return 0, err
+	}
+	both, err := run.ledger.Among(q, road) // see log
+	n := kept + len(road) - both
+	if q.Limit > 0 {
+		n = min(n, q.Limit)
+	}
+	return n, err
 }
 
 // log gives the rows of the ledger and those on the road, each once, newest first.
@@ -207,7 +243,7 @@ func (run *running) retrying(q ledger.Query) iter.Seq[ledger.Row] {
 func (q Query) rows() ledger.Query {
 	return ledger.Query{
 		Destination: q.Destination, Target: q.Target, Resource: q.Resource, RecordID: q.RecordID,
-		Status: ledger.Status(q.Status), Since: q.Since, Until: q.Until, Limit: q.Limit,
+		Status: ledger.Status(q.Status), Since: q.Since, Until: q.Until, RetryCountBelow: q.RetryCountBelow, Limit: q.Limit,
 	}
 }
 

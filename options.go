@@ -88,16 +88,21 @@ type Options struct {
 	// Log says what is kept of the outcomes.
 	Log LogOptions
 
+	// RetryFailedEvery puts failed deliveries back on the road by itself, as Retry does, so
+	// often. Of a destination that is unavailable only one at a time goes, uncounted, and
+	// none of one that is paused. Zero, the default, leaves it to Retry.
+	RetryFailedEvery time.Duration
+
+	// RetryFailedMax bounds how often that is done with a delivery, by its RetryCount.
+	// Defaults to 3.
+	RetryFailedMax int
+
 	// Logger receives warnings when a delivery is given up or a destination goes
 	// away and comes back, and a line per delivery at Debug. nil is silence.
 	Logger *slog.Logger
-}
 
-// LogOptions say what is kept of the outcomes. Failed deliveries always are.
-type LogOptions struct {
-	// Successes keeps a row for every delivery that succeeded, too. It costs a
-	// durable write per batch of outcomes.
-	Successes bool
+	// Telemetry says where OpenTelemetry gets metrics and spans.
+	Telemetry Telemetry
 }
 
 // Destination is a named driver with its routes.
@@ -233,6 +238,8 @@ const (
 func (o Options) withDefaults() Options {
 	o.MaxRetries = cmp.Or(o.MaxRetries, defaultMaxRetries)
 	o.Timeout = cmp.Or(o.Timeout, defaultTimeout)
+	o.Log.Retention = cmp.Or(o.Log.Retention, defaultRetention)
+	o.RetryFailedMax = cmp.Or(o.RetryFailedMax, defaultRetryFailedMax)
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -284,6 +291,7 @@ func (o Options) validate() error {
 	if o.Retain.Bytes < 0 || o.Retain.Age < 0 {
 		add("Retain is %v; it can't be negative", o.Retain)
 	}
+	faults = append(faults, o.logFaults()...)
 	if (o.Encryption.Key == nil) != (o.Encryption.KeyID == nil) {
 		add("Encryption needs both KeyID and Key")
 	}

@@ -523,7 +523,8 @@ func (p *pourer) pour(t *testing.T, n, size int) {
 
 // TestPromise07TruthAtAGlance: lag is zero when idle and the age of the oldest change
 // otherwise; health follows it; a slow listener is told exactly what it missed and the
-// log misses none. Not covered yet: a stalled engine, the health endpoint.
+// log misses none. A destination whose own work stands still, and the health endpoint, are in
+// monitor_test.go.
 func TestPromise07TruthAtAGlance(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newShelf()

@@ -34,8 +34,8 @@
 //     there, and only until it is given up.
 //  6. Bounded. Memory does not grow with what waits. What waits, waits on disk.
 //  7. Truth at a glance. Lag is the age of the oldest change that is not settled, zero
-//     when idle. A listener that is too slow for the events is told how many it missed;
-//     the log misses none.
+//     when idle. Health says so when nothing moves. A listener that is too slow for the
+//     events is told how many it missed; the log misses none.
 //  8. The caller pays little. A write waits for one append to the journal, shared with
 //     the writes beside it. One that no route wants waits for nothing. Your functions,
 //     drivers and listeners never run in the path of a write.
@@ -112,6 +112,7 @@ func New(source Source, opts Options) (*Replicator, error) {
 	if source != nil {
 		faults = append(faults, opts.unscannable(source)...)
 		faults = append(faults, opts.loops(source)...)
+		faults = append(faults, opts.unhosted(source)...)
 	}
 	if err := errors.Join(faults...); err != nil {
 		return nil, err
@@ -169,7 +170,9 @@ func (r *Replicator) Stop(ctx context.Context) error {
 		return nil
 	}
 	run.close()
+	told := r.tellDrain(run)
 	drained := run.drain(ctx, run.journal.Last())
+	told(drained)
 	if drained != nil {
 		drained = fmt.Errorf("replicator: stop: %w", drained)
 	}
@@ -210,7 +213,9 @@ func (r *Replicator) Flush(ctx context.Context) error {
 	if err := run.recorder.Settle(ctx); err != nil {
 		return fmt.Errorf("replicator: flush: %w", err)
 	}
-	if err := run.drain(ctx, run.journal.Last()); err != nil {
+	told := r.tellDrain(run)
+	err = run.drain(ctx, run.journal.Last())
+	if told(err); err != nil {
 		return fmt.Errorf("replicator: flush: %w", err)
 	}
 	return nil

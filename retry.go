@@ -19,7 +19,8 @@ import (
 //
 // A target that wants state gets the record as it is now, read from the source, and no
 // old state: with it all its failures there are replicated, those that the query did not
-// select as well. Where the source can't be read, what is stored goes, but nothing over a
+// select as well. The row goes if the record has left the filter of a route with OnLeave:
+// Remove, and so does a row under the key that the record had before it first failed. Where the source can't be read, what is stored goes, but nothing over a
 // later state. A target that wants events gets the stored changes, those of a record in
 // order of their versions, each with its own id, version and time, and OriginReplayed.
 // Routes are asked again, so that a mended Transform takes effect; what they do not want
@@ -30,8 +31,12 @@ import (
 //
 // Deliveries whose route is gone, and changes that were never journaled, can't be sent and
 // are left. When it takes more than two seconds, RetryProgress events tell how far it is.
-// Whoever is killed in it calls it again.
+// Whoever is killed in it calls it again; what it had got to goes in any case.
 func (r *Replicator) Retry(ctx context.Context, q Query) (int, error) {
+	return r.retry(ctx, q.rows())
+}
+
+func (r *Replicator) retry(ctx context.Context, q ledger.Query) (int, error) {
 	return r.amend(ctx, "retry", q, func(ctx context.Context, run *running, d *destination, rows []ledger.Row) (int, error) {
 		if d == nil {
 			return 0, nil // whoever is not configured gets nothing
@@ -46,6 +51,10 @@ func (r *Replicator) Retry(ctx context.Context, q Query) (int, error) {
 // order. The query may name a destination that is not configured any more. Progress is told
 // as by Retry.
 func (r *Replicator) Discard(ctx context.Context, q Query) (int, error) {
+	return r.discard(ctx, q.rows())
+}
+
+func (r *Replicator) discard(ctx context.Context, q ledger.Query) (int, error) {
 	return r.amend(ctx, "discard", q, func(ctx context.Context, run *running, d *destination, rows []ledger.Row) (int, error) {
 		if d != nil {
 			return d.amender().Discard(ctx, rows)
@@ -67,14 +76,11 @@ const (
 	// amendAtOnce rows are read and changed together: what they hold fits in memory, and one
 	// write of the log serves all.
 	amendAtOnce = 256
-	// From progressAfter on it is told every progressEvery how far a Retry or Discard is.
-	progressAfter = 2 * time.Second
-	progressEvery = time.Second
 )
 
 // amend does something with the failed and held deliveries that a query selects, those of
 // one destination at a time.
-func (r *Replicator) amend(ctx context.Context, what string, q Query,
+func (r *Replicator) amend(ctx context.Context, what string, q ledger.Query,
 	do func(context.Context, *running, *destination, []ledger.Row) (int, error)) (n int, err error) {
 	run, err := r.current()
 	if err != nil {
@@ -90,7 +96,7 @@ func (r *Replicator) amend(ctx context.Context, what string, q Query,
 		told = time.Now()
 		r.hub.Publish(Event{Kind: RetryProgress, Time: told, Destination: q.Destination, Sent: uint64(n), Done: done, Err: err})
 	}
-	for rows, err := range run.ledger.Failures(q.rows(), amendAtOnce) {
+	for rows, err := range run.ledger.Failures(q, amendAtOnce) {
 		if err == nil {
 			err = context.Cause(ctx)
 		}

@@ -20,6 +20,7 @@ import (
 	"github.com/s3db-go/replicator/internal/journal"
 	"github.com/s3db-go/replicator/internal/ledger"
 	"github.com/s3db-go/replicator/internal/route"
+	"github.com/s3db-go/replicator/internal/telemetry"
 )
 
 // running is what lives from a Start to its Stop. Its fields are set by open, in order,
@@ -32,9 +33,11 @@ type running struct {
 	schemas   *schemas
 	places    chan struct{} // see Options.Concurrency; nil without a cap
 	relief    *relief
-	gap       *gap   // what was not captured; nil until the journal is open
-	temporary string // a directory that stop removes, "" if there is none
+	gap       *gap     // what was not captured; nil until the journal is open
+	copy      *logCopy // nil if there is none
+	temporary string   // a directory that stop removes, "" if there is none
 	recorder  *capture.Recorder
+	telemetry *telemetry.Telemetry     // nil if nobody listens
 	release   func()                   // unhooks the source
 	wanted    atomic.Pointer[interest] // what the destinations want
 
@@ -59,6 +62,9 @@ func newRunning(source cdc.Source) *running {
 // stops what is there.
 func (r *Replicator) open(ctx context.Context) (*running, error) {
 	run := newRunning(r.source)
+	recovering := r.tellRecovery()
+	defer recovering.end()
+	recovering.at("opening the journal")
 	var err error
 	dir := r.opts.Dir
 	if dir == "" {
@@ -79,7 +85,11 @@ func (r *Replicator) open(ctx context.Context) (*running, error) {
 	if err := r.openJournal(run); err != nil {
 		return run, fmt.Errorf("replicator: %w", err)
 	}
+	recovering.at("opening the log")
 	if run.ledger, err = ledger.Open(filepath.Join(dir, "log.db")); err != nil {
+		return run, fmt.Errorf("replicator: %w", err)
+	}
+	if run.copy, err = r.openCopy(run); err != nil {
 		return run, fmt.Errorf("replicator: %w", err)
 	}
 	if err := run.retire(r.opts); err != nil {
@@ -89,15 +99,21 @@ func (r *Replicator) open(ctx context.Context) (*running, error) {
 		return run, fmt.Errorf("replicator: %w", err)
 	}
 
+	if err := r.observe(run); err != nil {
+		return run, fmt.Errorf("replicator: %w", err)
+	}
+	recovering.at("opening the destinations")
 	// The engines first: a new destination's place is noted before anything is
 	// journaled that it should get.
 	if err := run.start(ctx, r); err != nil {
 		return run, fmt.Errorf("replicator: %w", err)
 	}
 
+	recovering.at("resolving writes that were interrupted")
 	// What a former run left in doubt comes before whatever is written from now on.
 	run.recorder = capture.New(capture.Options{
 		Journal: run.journal, Source: r.source, Resources: run.resources, FS: run.kept, Wants: run.wants, Now: time.Now, Logger: r.opts.Logger,
+		Trace: r.opts.Telemetry.traces(),
 	})
 	if err := run.recorder.Recover(ctx); err != nil {
 		return run, fmt.Errorf("replicator: %w", err)
@@ -116,6 +132,7 @@ func (r *Replicator) open(ctx context.Context) (*running, error) {
 			d.refill()
 		}
 	}
+	r.keepLog(run)
 	return run, nil
 }
 
@@ -153,9 +170,7 @@ func (run *running) start(ctx context.Context, r *Replicator) error {
 
 // destination makes what one needs to run, and starts nothing.
 func (run *running) destination(r *Replicator, d Destination) *destination {
-	router := route.New(d.rules(), route.Options{
-		Destination: d.Name, ShouldReplicate: d.ShouldReplicate, Limits: limits(d.Driver), Schema: run.schemas.get,
-	})
+	router := d.router(run.schemas)
 	_, lister := scans(r.source)
 	made := &destination{
 		Destination: d, router: router, journal: run.journal, resources: lister,
@@ -166,9 +181,17 @@ func (run *running) destination(r *Replicator, d Destination) *destination {
 			Name: d.Name, Driver: d.Driver, Journal: journal.For(run.journal, d.Name), Router: router, Ledger: run.ledger, Schema: router.Shape,
 			Shapes: run.shapes(r, d), Notify: r.notify(run, d), MaxRetries: r.opts.MaxRetries, Timeout: r.opts.Timeout, RecordSuccesses: r.opts.Log.Successes,
 			GiveUpAfter: r.opts.GiveUpAfter, Places: run.places, Hold: d.OnFailure == Hold, Rate: d.Rate, Read: reads(r.source), Replicator: d.Name,
+			Observe: run.telemetry.Attempts(d.Name, d.Driver.Name()),
 		})
 	}
 	return made
+}
+
+// router makes the destination's routes ready to be asked.
+func (d Destination) router(s *schemas) *route.Router {
+	return route.New(d.rules(), route.Options{
+		Destination: d.Name, ShouldReplicate: d.ShouldReplicate, Limits: limits(d.Driver), Schema: s.get,
+	})
 }
 
 // shapes gives what is known of the destination's targets before the first change. A
@@ -335,7 +358,8 @@ func (run *running) stop(ctx context.Context) error {
 	var errs []error
 	run.close()
 	all := run.all()
-	errs = append(errs, run.halt(ctx))
+	errs = append(errs, run.telemetry.Stop(), run.halt(ctx))
+	run.copy.finish(ctx)
 	if run.recorder != nil {
 		run.recorder.Stop()
 	}

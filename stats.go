@@ -12,6 +12,7 @@ type Stats struct {
 	// Destinations by their name.
 	Destinations map[string]DestinationStats
 	Journal      JournalStats
+	LogCopy      LogCopyStats
 	// InDoubt is how many records had a write whose end isn't known yet.
 	InDoubt int
 }
@@ -35,9 +36,15 @@ type DestinationStats struct {
 	// of the oldest of them, zero if there is none.
 	Waiting uint64
 	Lag     time.Duration
+	// WaitingBytes estimates how much of the journal on disk is kept for them.
+	WaitingBytes int64
 	// InFlight are calls of the driver that run, Stuck those among them that have
 	// overrun Options.Timeout.
 	InFlight, Stuck int
+	// Still is for how long the destination's own work, as routing or writing the log, has
+	// stood still, and Doing what that is. Zero while it moves; up to a minute is no standstill.
+	Still time.Duration
+	Doing string
 	// BreakerOpen says that the destination is taken for unavailable, for the reason
 	// in Err, and is asked again at NextProbe.
 	BreakerOpen bool
@@ -71,12 +78,17 @@ func (r *Replicator) Stats() Stats {
 		return Stats{}
 	}
 	all := run.all()
-	s := Stats{Destinations: make(map[string]DestinationStats, len(all)), InDoubt: run.recorder.InDoubt()}
+	s := Stats{Destinations: make(map[string]DestinationStats, len(all)), InDoubt: run.recorder.InDoubt(), LogCopy: run.copy.stats()}
 	j := run.journal.Stats()
 	s.Journal = JournalStats{Last: j.Last, Open: j.Open, Segments: j.Segments, Bytes: j.Bytes, Err: text(j.Err),
 		Pressure: pressures[j.Pressure], Unjournaled: run.gap.size(j.Unjournaled)}
 	for _, d := range all {
-		s.Destinations[d.Name] = d.stats()
+		stats := d.stats()
+		if stats.Waiting > 0 {
+			cursor, _ := run.journal.Cursor(d.Name)
+			stats.WaitingBytes = run.journal.Behind(cursor.Low)
+		}
+		s.Destinations[d.Name] = stats
 	}
 	return s
 }
@@ -85,6 +97,7 @@ func destinationStats(driver string, s engine.Stats) DestinationStats {
 	out := DestinationStats{
 		Driver: driver, Wanted: s.Wanted, Replicated: s.Replicated, Coalesced: s.Coalesced, Skipped: s.Skipped, Failed: s.Failed,
 		Attempts: s.Attempts, Retried: s.Retried, Parked: s.Parked, Waiting: s.Waiting, Lag: s.Lag, InFlight: s.InFlight, Stuck: s.Stuck,
+		Still: s.Still, Doing: s.Doing,
 		BreakerOpen: s.Breaker.Open, NextProbe: s.Breaker.Probe,
 	}
 	out.Err = cmp.Or(text(s.JournalErr), text(s.LedgerErr), text(s.CursorErr), text(s.HeldBy))

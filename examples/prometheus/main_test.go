@@ -169,7 +169,7 @@ func TestSpansAreLinkedToTheWriters(t *testing.T) {
 			found = true
 			attributes := map[string]string{}
 			for _, a := range span.Attributes {
-				attributes[string(a.Key)] = a.Value.Emit()
+				attributes[string(a.Key)] = a.Value.String()
 			}
 			if span.Name != "replicate to backup" || attributes["destination"] != "backup" || attributes["driver"] != "memory" ||
 				attributes["deliveries"] != "1" || attributes["outcome"] != want || span.Links[0].SpanContext.TraceID() != writer.SpanContext().TraceID() {

@@ -40,15 +40,31 @@ func (e *Engine) perform(action Action) {
 }
 
 // async runs a call on a goroutine and brings its end to the loop, if that still
-// runs then.
+// runs then. It goes to one that waits for work, if there is: the stack of a new one
+// would have to grow first, each time.
 func (e *Engine) async(call func() Event) {
 	e.pending++
-	e.work.Go(func() {
+	select {
+	case e.calls <- call:
+	default:
+		e.work.Go(func() { e.serve(call) })
+	}
+}
+
+// serve does a call, and then those that come while it waits for work.
+func (e *Engine) serve(call func() Event) {
+	for {
 		select {
 		case e.events <- call():
 		case <-e.done:
+			return
 		}
-	})
+		select {
+		case call = <-e.calls:
+		case <-e.done:
+			return
+		}
+	}
 }
 
 // watched is async for what has to come to an end by itself.

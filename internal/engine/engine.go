@@ -30,9 +30,10 @@ type Engine struct {
 	cancel  context.CancelFunc // ends the calls of the driver
 
 	events  chan Event
-	halt    chan struct{} // closed: start nothing more
-	abandon chan struct{} // closed: wait for nothing more
-	done    chan struct{} // closed by the loop when it ends
+	calls   chan func() Event // to a goroutine that waits for work
+	halt    chan struct{}     // closed: start nothing more
+	abandon chan struct{}     // closed: wait for nothing more
+	done    chan struct{}     // closed by the loop when it ends
 	pulse   pulse
 	own     chan struct{} // holds the engine's own place, see Config.Places
 	gone    chan struct{} // closed when no call runs any more
@@ -66,6 +67,7 @@ func New(cfg Config) *Engine {
 	return &Engine{
 		cfg:     cfg.withDefaults(),
 		events:  make(chan Event, 64), // some ends of attempts while the loop reads the journal
+		calls:   make(chan func() Event),
 		halt:    make(chan struct{}),
 		abandon: make(chan struct{}),
 		done:    make(chan struct{}),

@@ -28,7 +28,8 @@ type lock struct {
 // that releases them, to be called once. They are taken in sorted order, so that two
 // calls never wait for each other. An error is ctx's cause, and then nothing is held.
 func (s *Set) Lock(ctx context.Context, keys ...cdc.Key) (release func(), err error) {
-	keys = slices.SortedFunc(slices.Values(keys), func(a, b cdc.Key) int {
+	keys = slices.Clone(keys)
+	slices.SortFunc(keys, func(a, b cdc.Key) int {
 		return cmp.Or(cmp.Compare(a.Resource, b.Resource), cmp.Compare(a.RecordID, b.RecordID))
 	})
 	for i, key := range keys {

@@ -11,7 +11,8 @@ import (
 )
 
 // BenchmarkQuery reads a log of 100,000 rows, or of REPLICATOR_LEDGER_ROWS: one in
-// a thousand failed, the others replicated, of ten resources at four destinations.
+// a thousand failed and may be sent again, of the others half have failed for good, of ten
+// resources at four destinations.
 func BenchmarkQuery(b *testing.B) {
 	total := 100_000
 	if n, err := strconv.Atoi(os.Getenv("REPLICATOR_LEDGER_ROWS")); err == nil {
@@ -23,7 +24,11 @@ func BenchmarkQuery(b *testing.B) {
 	for n := range total {
 		r := row(n)
 		r.Destination, r.Change.Resource = fmt.Sprint("d", n%4), fmt.Sprint("r", n%10)
-		if n%1000 != 7 {
+		r.RetryCount = 3
+		switch {
+		case n%1000 == 7:
+			r.RetryCount = 1
+		case n%2 == 0:
 			r.Status = ledger.Replicated
 		}
 		if rows = append(rows, r); len(rows) == cap(rows) {
@@ -41,8 +46,10 @@ func BenchmarkQuery(b *testing.B) {
 		name string
 		q    ledger.Query
 	}{
-		{"failed since", ledger.Query{Status: ledger.Failed, Since: row(total * 9 / 10).Time}},
-		{"failed of a resource", ledger.Query{Resource: "r7", Status: ledger.Failed}},
+		{"failed since", ledger.Query{Status: ledger.Failed, Since: end.Add(-1000 * 1e9)}},
+		{"failed of a resource since", ledger.Query{Resource: "r7", Status: ledger.Failed, Since: end.Add(-10000 * 1e9)}},
+		{"failed of a destination since", ledger.Query{Destination: "d3", Status: ledger.Failed, Since: end.Add(-3000 * 1e9)}},
+		{"to be sent again", ledger.Query{Status: ledger.Failed, RetryCountBelow: 3}},
 		{"newest thousand", ledger.Query{Limit: 1000}},
 		{"of a destination, a moment", ledger.Query{Destination: "d2", Since: end.Add(-1000 * 1e9)}},
 		{"of a record", ledger.Query{Resource: "r5", RecordID: "u5"}},

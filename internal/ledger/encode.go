@@ -37,6 +37,22 @@ func indexKey(group uint32, stamp uint64, change cdc.ID) []byte {
 	return append(b, change[:]...)
 }
 
+// indexValue gives what the index tells of a row: enough to select it, so that a query reads
+// no row that it does not give.
+func indexValue(r *Row) []byte {
+	b := binary.AppendUvarint(make([]byte, 0, len(r.Change.RecordID)+2), uint64(max(r.RetryCount, 0))<<1|uint64(flags(r)))
+	return append(b, r.Change.RecordID...)
+}
+
+// decodeIndex reads what indexValue gave. What can't be read is of no record.
+func decodeIndex(value []byte) (retryCount int, onRoad bool, recordID []byte) {
+	n, size := binary.Uvarint(value)
+	if size <= 0 {
+		return 0, false, nil
+	}
+	return int(n >> 1), n&willRetry != 0, value[size:]
+}
+
 // head is the part of a row's value with which it stands in the index.
 type head struct {
 	group         uint32

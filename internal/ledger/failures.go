@@ -135,7 +135,8 @@ func (l *Ledger) failures(q *Query, after []byte, n int, newest map[string]bool,
 
 // admits compares what only the row tells.
 func (q *Query) admits(r *Row) bool {
-	return (q.Status == "" || q.Status == r.Status) && !r.Time.Before(q.Since) && (q.Until.IsZero() || r.Time.Before(q.Until))
+	return (q.Status == "" || q.Status == r.Status) && !r.Time.Before(q.Since) && (q.Until.IsZero() || r.Time.Before(q.Until)) &&
+		q.takes(r.RetryCount, r.WillRetry)
 }
 
 // newestFailures gives the keys of the rows that a limit leaves, nil if there is none.

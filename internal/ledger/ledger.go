@@ -11,20 +11,22 @@
 //
 // # What it does not
 //
-// A record id narrows a query after the other fields did: it is compared with that
-// of every row which they select. Rows that are put while a query runs may or may
+// A record id or a retry count narrows a query after the other fields did: it is compared
+// with what the index has of every row which they select. Rows that are put while a query runs may or may
 // not be in its result. Damage within a row that leaves it readable is not noticed.
 //
 // # Layout
 //
-// Five buckets. Numbers are big-endian, so that bbolt's order of bytes is theirs;
+// Seven buckets. Numbers are big-endian, so that bbolt's order of bytes is theirs;
 // a name is a uvarint length and its bytes.
 //
-//	meta      "format" → "2"
+//	meta      "format" → "3"; "copy" → the name of who follows; "seed" → the last row that it was given of those before
 //	groups    status, destination, target, resource (names)  → group (4 bytes)
 //	rows      change id (16), destination, target (names)    → group (4), time (8), created at (8), the rest of the row
-//	index     group (4), time (8), change id (16)            → record id
+//	index     group (4), time (8), change id (16)            → retry count and whether on the road, record id
 //	failures  destination, target, resource, record id (names), version (8), change id (16)  → nothing
+//	feed      number (8)                                     → time (8), key in rows: what has changed, while somebody follows
+//	shown     id of a row                                    → key in rows: who follows shows it as on the road
 //
 // A group is a set of rows that no filter but time and record id can tell apart.
 // There are as many as routes times statuses, so a query looks at all groups,
@@ -58,7 +60,7 @@ type Ledger struct {
 }
 
 const (
-	format = "2"
+	format = "3"
 	// lockTimeout bounds the wait for another process that has the file open. It is
 	// long enough for one that is just closing it.
 	lockTimeout = time.Second
@@ -70,6 +72,8 @@ var (
 	rowsBucket   = []byte("rows")
 	indexBucket  = []byte("index")
 	failBucket   = []byte("failures")
+	feedBucket   = []byte("feed")
+	shownBucket  = []byte("shown")
 	formatKey    = []byte("format")
 )
 
@@ -139,7 +143,7 @@ var errInUse = errors.New("in use by another process")
 
 // prepare makes an empty database a log, and refuses any other that is not one.
 func prepare(db *bolt.DB, path string, created bool) error {
-	buckets := [][]byte{metaBucket, groupsBucket, rowsBucket, indexBucket, failBucket}
+	buckets := [][]byte{metaBucket, groupsBucket, rowsBucket, indexBucket, failBucket, feedBucket, shownBucket}
 	var empty bool
 	err := db.View(func(tx *bolt.Tx) error {
 		first, _ := tx.Cursor().First()

@@ -39,6 +39,7 @@ func TestQueriesAgreeWithAModel(t *testing.T) {
 				r.Status = rapid.SampledFrom([]ledger.Status{ledger.Failed, ledger.Replicated}).Draw(t, "status")
 				r.Time = start.Add(time.Duration(rapid.IntRange(-2, 2).Draw(t, "second")) * time.Second)
 				r.CreatedAt = r.Time
+				r.RetryCount, r.WillRetry = rapid.IntRange(0, 3).Draw(t, "retries"), rapid.Bool().Draw(t, "road")
 				rows = append(rows, r)
 			}
 			if err := l.Put(rows...); err != nil {
@@ -63,6 +64,7 @@ func TestQueriesAgreeWithAModel(t *testing.T) {
 			Destination: maybe("destination"), Target: maybe("target"), Resource: maybe("resource"), RecordID: maybe("record"),
 			Status: ledger.Status(rapid.SampledFrom([]string{"", "", "failed", "replicated"}).Draw(t, "query status")),
 			Since:  moment("since"), Until: moment("until"), Limit: rapid.SampledFrom([]int{0, 1, 5}).Draw(t, "limit"),
+			RetryCountBelow: rapid.SampledFrom([]int{0, 0, 0, 1, 3}).Draw(t, "retried"), Resting: rapid.IntRange(0, 3).Draw(t, "resting") == 0,
 		}
 		want := map[identity]ledger.Row{}
 		for key, r := range model {
@@ -105,5 +107,6 @@ func matches(q ledger.Query, r ledger.Row) bool {
 	same := func(want, have string) bool { return want == "" || want == have }
 	return same(q.Destination, r.Destination) && same(q.Target, r.Target) && same(q.Resource, r.Change.Resource) &&
 		same(q.RecordID, r.Change.RecordID) && same(string(q.Status), string(r.Status)) &&
-		!r.Time.Before(q.Since) && (q.Until.IsZero() || r.Time.Before(q.Until))
+		!r.Time.Before(q.Since) && (q.Until.IsZero() || r.Time.Before(q.Until)) &&
+		(q.RetryCountBelow == 0 || r.RetryCount < q.RetryCountBelow) && (!q.Resting || !r.WillRetry)
 }

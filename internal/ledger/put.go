@@ -52,6 +52,7 @@ func (l *Ledger) update(what string, write func(*writer) error) error {
 	return l.guard(what, func() error {
 		return l.db.Update(func(tx *bolt.Tx) error {
 			w := &writer{tx: tx, groups: tx.Bucket(groupsBucket), rows: tx.Bucket(rowsBucket), index: tx.Bucket(indexBucket), failures: tx.Bucket(failBucket)}
+			w.feed = followedIn(tx)
 			w.rows.FillPercent, w.index.FillPercent = fillPercent, fillPercent
 			return write(w)
 		})
@@ -62,6 +63,7 @@ func (l *Ledger) update(what string, write func(*writer) error) error {
 type writer struct {
 	tx                            *bolt.Tx
 	groups, rows, index, failures *bolt.Bucket
+	feed                          *bolt.Bucket // nil if nobody follows
 
 	byNumber map[uint32]group // nil until it is asked for
 }
@@ -108,7 +110,10 @@ func (w *writer) put(r *Row, value []byte) error {
 			return err
 		}
 	}
-	return w.index.Put(indexKey(h.group, h.time, r.Change.ChangeID), []byte(r.Change.RecordID))
+	if err := w.index.Put(indexKey(h.group, h.time, r.Change.ChangeID), indexValue(r)); err != nil {
+		return err
+	}
+	return w.tell(key)
 }
 
 // forget takes a row that is being replaced out of index and failures.

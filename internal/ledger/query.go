@@ -103,6 +103,36 @@ func (l *Ledger) Count(q Query) (int, error) {
 	return n, nil
 }
 
+// Among tells how many of the rows, which need only their identities, are in the ledger
+// and selected by the query, but for its Limit.
+func (l *Ledger) Among(q Query, rows []Row) (n int, err error) {
+	err = l.guard("count", func() error {
+		return l.db.View(func(tx *bolt.Tx) error {
+			n = 0
+			groups, err := groupsByNumber(tx)
+			if err != nil {
+				return err
+			}
+			for i := range rows {
+				key := rowKey(rows[i].Destination, rows[i].Target, rows[i].Change.ChangeID)
+				value := tx.Bucket(rowsBucket).Get(key)
+				if value == nil {
+					continue
+				}
+				row, err := readRow(groups, key, value, nil)
+				if err != nil {
+					return err
+				}
+				if q.Selects(&row) {
+					n++
+				}
+			}
+			return nil
+		})
+	})
+	return n, err
+}
+
 func (q *Query) limit() int {
 	if q.Limit <= 0 {
 		return math.MaxInt
@@ -112,23 +142,22 @@ func (q *Query) limit() int {
 
 // stretch is what a query selects of one group in the index, read from the newest.
 type stretch struct {
-	group    *group
-	cursor   *bolt.Cursor
-	oldest   []byte // the least key that is selected
-	recordID []byte // nil for any
-	key      []byte // where it stands, nil at the end
+	group  *group
+	cursor *bolt.Cursor
+	oldest []byte // the least key that is selected
+	query  *Query
+	any    bool   // the query takes all rows of the stretch
+	key    []byte // where it stands, nil at the end
 }
 
 // newStretch stands on the newest selected row of the group that is older than the
 // one whose index key is after.
 func newStretch(tx *bolt.Tx, g *group, q *Query, after []byte) *stretch {
-	s := &stretch{group: g, cursor: tx.Bucket(indexBucket).Cursor()}
+	s := &stretch{group: g, cursor: tx.Bucket(indexBucket).Cursor(), query: q}
+	s.any = q.RecordID == "" && q.RetryCountBelow == 0 && !q.Resting
 	s.oldest = binary.BigEndian.AppendUint32(nil, g.number)
 	if !q.Since.IsZero() {
 		s.oldest = binary.BigEndian.AppendUint64(s.oldest, stamp(q.Since))
-	}
-	if q.RecordID != "" {
-		s.recordID = []byte(q.RecordID)
 	}
 	s.settle(before(s.cursor, upperBound(g, q, after)))
 	return s
@@ -163,15 +192,21 @@ func before(c *bolt.Cursor, bound []byte) (key, value []byte) {
 func (s *stretch) advance() { s.settle(s.cursor.Prev()) }
 
 // settle goes on from a key to the first that is selected.
-func (s *stretch) settle(key, recordID []byte) {
+func (s *stretch) settle(key, value []byte) {
 	for key != nil && bytes.Compare(key, s.oldest) >= 0 {
-		if s.recordID == nil || bytes.Equal(recordID, s.recordID) {
+		if s.any || s.takes(value) {
 			s.key = key
 			return
 		}
-		key, recordID = s.cursor.Prev()
+		key, value = s.cursor.Prev()
 	}
 	s.key = nil
+}
+
+// takes compares what the index tells of a row.
+func (s *stretch) takes(value []byte) bool {
+	retryCount, onRoad, recordID := decodeIndex(value)
+	return s.query.takes(retryCount, onRoad) && (s.query.RecordID == "" || s.query.RecordID == string(recordID))
 }
 
 // merge is a heap of the stretches that are not at their end.

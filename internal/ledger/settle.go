@@ -127,7 +127,12 @@ func (w *writer) own(e *End) (failures int, err error) {
 		return 0, nil
 	}
 	if found {
-		row.Change, row.RetryCount, row.Attempts = old.Change, old.RetryCount, row.Attempts+old.Attempts
+		row.RetryCount, row.Attempts = old.RetryCount, row.Attempts+old.Attempts
+		// A backfill's chunk that is repeated brings the record's newer state under the same
+		// id; what is replayed is the change as it stands here.
+		if row.Change.Version <= old.Change.Version {
+			row.Change = old.Change
+		}
 	}
 	if failed {
 		failures--
