@@ -15,8 +15,8 @@ import (
 func (a *attribute) accept(v any) (any, string) {
 	switch a.kind {
 	case kindString, kindEmail, kindURL:
-		if text, ok := v.(string); ok {
-			return text, ""
+		if _, ok := v.(string); ok {
+			return v, "" // in the interface that it came in: another one would allocate
 		}
 		return nil, "must be a string" + not(v)
 	case kindAny:
@@ -36,7 +36,7 @@ func (a *attribute) accept(v any) (any, string) {
 		case text == "null" || text == "undefined":
 			return nil, "this word as a secret means null or nothing in the format"
 		}
-		return text, ""
+		return v, ""
 	case kindNumber:
 		return acceptNumber(v)
 	case kindInteger:
@@ -48,8 +48,8 @@ func (a *attribute) accept(v any) (any, string) {
 	case kindPoint:
 		return a.acceptPoint(v)
 	case kindBoolean:
-		if b, ok := v.(bool); ok {
-			return b, ""
+		if _, ok := v.(bool); ok {
+			return v, ""
 		}
 		return nil, "must be true or false" + not(v)
 	case kindDatetime:
@@ -163,7 +163,7 @@ func not(v any) string {
 func acceptNumber(v any) (any, string) {
 	switch n := v.(type) {
 	case float64:
-		return n, ""
+		return v, ""
 	case int64:
 		f := float64(n)
 		if f < math.MaxInt64 && int64(f) == n {
@@ -183,7 +183,7 @@ func acceptNumber(v any) (any, string) {
 func acceptInteger(v any) (any, string) {
 	switch n := v.(type) {
 	case int64:
-		return n, ""
+		return v, ""
 	case float64:
 		// 2^63 is a float64 but not an int64.
 		if n == math.Trunc(n) && n >= math.MinInt64 && n < math.MaxInt64 {
@@ -227,7 +227,7 @@ func acceptDate(v any) (any, string) {
 		if _, err := time.Parse(time.DateOnly, d); err != nil {
 			return nil, "must be a date like 2006-01-02"
 		}
-		return d, ""
+		return v, ""
 	case time.Time:
 		if y := d.Year(); y < 0 || y > 9999 || !d.Equal(d.Truncate(24*time.Hour)) {
 			return nil, "must be a date, not a time of day"

@@ -30,6 +30,13 @@ type attribute struct {
 	literal bool  // declared as an object: the original stores the value's plain text
 }
 
+// declared reports whether one of the attributes, which are in the order of their
+// names, has this name.
+func declared(attrs []*attribute, name string) bool {
+	_, found := slices.BinarySearchFunc(attrs, name, func(a *attribute, name string) int { return strings.Compare(a.name, name) })
+	return found
+}
+
 // reading says what a definition is read for.
 type reading bool
 

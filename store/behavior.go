@@ -44,40 +44,44 @@ type unfit struct{ reason string }
 
 func (e *unfit) Error() string { return e.reason }
 
-// mapped is a record as the format has it before the wire: short keys to text, nil
-// for null, or a JSON value where text can't tell what is in it.
-type mapped map[string]any
+// mapped is a record as the format has it before the wire, in any order.
+type mapped []field
 
-// header is one value of a mapped record that text can tell.
-type header struct {
-	key  string
-	size int    // of the value, as the original counts: before the wire
-	wire string // what S3 counts
+// field is a short key with its value: text, nil for null, or a JSON value where text
+// can't tell what is in it.
+type field struct {
+	key   string
+	value any
+	size  int    // of a value that can be a header, as the original counts: before the wire
+	wire  string // of such a one, what S3 counts
 }
 
-// split gives the values that can be headers, the smallest first, and the others.
-func (m mapped) split() (headers []header, rest mapped) {
-	for key, v := range m {
-		switch v := v.(type) {
+// split gives the values that can be headers, and the others.
+func (m mapped) split() (headers, rest mapped) {
+	headers = make(mapped, 0, len(m))
+	for _, f := range m {
+		switch v := f.value.(type) {
 		case nil:
-			headers = append(headers, header{key, 0, "null"})
+			f.wire = "null"
 		case string:
-			h := header{key: key, size: len(v)}
-			if h.size <= metadataLimit { // else it will be no header, and may be large
-				h.wire = encodeHeader(v)
+			f.size = len(v)
+			if f.size <= metadataLimit { // else it will be no header, and may be large
+				f.wire = encodeHeader(v)
 			}
-			headers = append(headers, h)
 		default:
-			if rest == nil {
-				rest = mapped{}
-			}
-			rest[key] = v
+			rest = append(rest, f)
+			continue
 		}
+		headers = append(headers, f)
 	}
-	slices.SortFunc(headers, func(a, b header) int {
+	return headers, rest
+}
+
+// smallestFirst sorts headers.
+func (m mapped) smallestFirst() {
+	slices.SortFunc(m, func(a, b field) int {
 		return cmp.Or(cmp.Compare(a.size, b.size), compareKeys(a.key, b.key))
 	})
-	return headers, rest
 }
 
 // compareKeys orders short keys as the original meets them: those that JavaScript
@@ -114,7 +118,7 @@ func (s *schema) layOut(m mapped) (object, error) {
 		if s.timestamps {
 			l.limit -= timestampReserve
 		}
-		l.add(header{versionHeader, len(version), version})
+		l.add(field{key: versionHeader, size: len(version), wire: version})
 		return l
 	}
 	headers, rest := m.split()
@@ -123,8 +127,10 @@ func (s *schema) layOut(m mapped) (object, error) {
 	case bodyOnly:
 		return l.only(m, s.keyMap())
 	case bodyOverflow:
-		return l.overflow(m, headers, rest)
+		headers.smallestFirst()
+		return l.overflow(headers, rest)
 	case truncateData:
+		headers.smallestFirst()
 		return l.truncate(headers, rest)
 	}
 	for _, h := range headers {
@@ -146,7 +152,7 @@ func needsBody(rest mapped) error {
 	return &unfit{fmt.Sprintf("holds %d values that only a body can tell apart, like an array of one empty text, and the behavior has none", len(rest))}
 }
 
-func (l *layout) add(h header) {
+func (l *layout) add(h field) {
 	l.headers[h.key] = h.wire
 	l.size += h.size
 	l.names += len(h.key)
@@ -155,9 +161,11 @@ func (l *layout) add(h header) {
 
 // withBody gives the object with the fields in its body, and one more.
 func (l *layout) withBody(m mapped, name string, value any) (object, error) {
-	fields := map[string]any(m)
+	fields := make(map[string]any, len(m)+1)
+	for _, f := range m {
+		fields[f.key] = f.value
+	}
 	if name != "" {
-		fields = maps.Clone(fields)
 		fields[name] = value
 	}
 	body, err := marshalJSON(fields)
@@ -169,14 +177,14 @@ func (l *layout) withBody(m mapped, name string, value any) (object, error) {
 // finds no room, the registry tells it too.
 func (l *layout) only(m mapped, keys []byte) (object, error) {
 	if wire := encodeHeader(string(keys)); l.wireSize+len(mapHeader)+len(wire) <= metadataLimit {
-		l.add(header{mapHeader, len(keys), wire})
+		l.add(field{key: mapHeader, size: len(keys), wire: wire})
 	}
 	return l.withBody(m, versionHeader, l.headers[versionHeader])
 }
 
 // overflow takes headers as long as they fit, and puts the others into the body. The
 // original counts values alone; what S3 counts goes beyond that.
-func (l *layout) overflow(m mapped, headers []header, rest mapped) (object, error) {
+func (l *layout) overflow(headers, rest mapped) (object, error) {
 	inline, size := 0, l.size
 	for inline < len(headers) && size+headers[inline].size <= l.limit {
 		size += headers[inline].size
@@ -198,18 +206,12 @@ func (l *layout) overflow(m mapped, headers []header, rest mapped) (object, erro
 		return l.object, nil
 	}
 	l.headers[overflowHeader] = flag
-	if rest == nil {
-		rest = mapped{}
-	}
-	for _, h := range headers[inline:] {
-		rest[h.key] = m[h.key]
-	}
-	return l.withBody(rest, "", nil)
+	return l.withBody(append(rest, headers[inline:]...), "", nil)
 }
 
 // truncate takes headers as long as they fit. The first that does not becomes empty,
 // and what follows is dropped, as by the original.
-func (l *layout) truncate(headers []header, rest mapped) (object, error) {
+func (l *layout) truncate(headers, rest mapped) (object, error) {
 	if rest != nil {
 		return object{}, needsBody(rest)
 	}
@@ -219,7 +221,7 @@ func (l *layout) truncate(headers []header, rest mapped) (object, error) {
 			room -= len(headers[i+1].key) + len(truncatedHeader) + len(flag)
 		}
 		if l.size+h.size+flagReserve > l.limit || room < 0 {
-			l.add(header{key: h.key})
+			l.add(field{key: h.key})
 			l.headers[truncatedHeader] = flag
 			break
 		}
@@ -231,14 +233,14 @@ func (l *layout) truncate(headers []header, rest mapped) (object, error) {
 // gather gives an object's fields by short key, from its headers and, as far as the
 // behavior says that it counts, from its body.
 func gather(o object, behavior string) mapped {
-	out := make(mapped, len(o.headers))
+	out := make(mapped, 0, len(o.headers))
 	for name, wire := range o.headers {
-		if internal(name) {
-			continue
+		if v, present := decodeHeader(wire); present && !internal(name) {
+			out = append(out, field{key: name, value: v})
 		}
-		if v, present := decodeHeader(wire); present {
-			out[name] = v
-		}
+	}
+	if len(o.body) == 0 {
+		return out
 	}
 	body, ok := parseBody(o.body)
 	if !ok {
@@ -249,17 +251,23 @@ func gather(o object, behavior string) mapped {
 		return out // it is a stale copy
 	case bodyOnly:
 		if len(body) > 0 {
-			return rename(body, o.headers[mapHeader])
+			return mappedOf(rename(body, o.headers[mapHeader]))
 		}
 	case userManaged:
 		if len(out) > 0 {
 			return out // a copy, under other names
 		}
 	}
-	for key, v := range body {
-		if _, ok := out[key]; !ok {
-			out[key] = v
-		}
+	for _, f := range out {
+		delete(body, f.key)
+	}
+	return append(out, mappedOf(body)...)
+}
+
+func mappedOf(fields map[string]any) mapped {
+	out := make(mapped, 0, len(fields))
+	for key, v := range fields {
+		out = append(out, field{key: key, value: v})
 	}
 	return out
 }
@@ -270,7 +278,7 @@ func internal(name string) bool {
 	return name == "" || name[0] == '_' || name == "id" || name == "metadata_updatedat" || name == "metadata.updatedAt"
 }
 
-func parseBody(body []byte) (mapped, bool) {
+func parseBody(body []byte) (map[string]any, bool) {
 	body = bytes.TrimSpace(body)
 	if len(body) == 0 || body[0] != '{' {
 		return nil, false
@@ -286,7 +294,7 @@ func parseBody(body []byte) (mapped, bool) {
 
 // rename turns the short keys of a body into paths, by the map that stands beside
 // it. Without one they are the registry's.
-func rename(body mapped, header string) mapped {
+func rename(body map[string]any, header string) map[string]any {
 	text, _ := decodeHeader(header)
 	encoded, _ := text.(string)
 	var keys map[string]string

@@ -80,20 +80,30 @@ func TestCancelledWhileWaiting(t *testing.T) {
 func TestResultsAreTheCallers(t *testing.T) {
 	db := open(t, "memory://x")
 	recorder := capture(t, db)
-	r := create(t, db, "r", store.Attributes{"j": "json"})
-	given := store.Record{"id": "x", "j": map[string]any{"k": "v"}}
+	r := create(t, db, "r", store.Attributes{"j": "json", "b": "buffer"})
+	record := func(text string) store.Record {
+		return store.Record{"id": "x", "b": []byte(text), "j": map[string]any{"k": text, "l": []any{[]any{text}, map[string]any{"m": text}}}}
+	}
+	change := func(rec store.Record) {
+		copy(rec["b"].([]byte), "w")
+		j := rec["j"].(map[string]any)
+		l := j["l"].([]any)
+		j["k"], l[0].([]any)[0], l[1].(map[string]any)["m"] = "w", "w", "w"
+		l[0] = "w"
+	}
+	given := record("v")
 	got, err := r.Insert(t.Context(), given)
 	if err != nil {
 		t.Fatal(err)
 	}
-	given["j"].(map[string]any)["k"] = "changed"
-	got["j"].(map[string]any)["k"] = "changed"
+	change(given)
+	change(got)
 	read, err := r.Get(t.Context(), "x")
 	if err != nil {
 		t.Fatal(err)
 	}
-	read["j"].(map[string]any)["k"] = "changed"
-	want := store.Record{"id": "x", "j": map[string]any{"k": "v"}}
+	change(read)
+	want := record("v")
 	wantStored(t, r, "x", want, want)
 	if !recorder.changes[0].Data.Equal(want) {
 		t.Errorf("announced %v", recorder.changes[0].Data)
@@ -145,4 +155,20 @@ func TestStaleIsReadAgain(t *testing.T) {
 	if c := recorder.changes[1]; c.Before.String("a") != "late" || !c.Data.Equal(want) {
 		t.Errorf("announced %v after %v", c.Data, c.Before)
 	}
+}
+
+// TestStaleUpsertHasNoDefaults: what an Upsert would have inserted does not get into
+// the record that was there after all.
+func TestStaleUpsertHasNoDefaults(t *testing.T) {
+	db := open(t, "memory://x")
+	r := create(t, db, "r", store.Attributes{"a": "string|default:new", "b": "string"})
+	recorder := capture(t, db)
+	recorder.stale = func() {
+		putRaw(t, db, "resource=r/data/id=x", map[string]string{"_v": "v1", "0": "late"}, "")
+	}
+	got, err := r.Upsert(t.Context(), store.Record{"id": "x", "b": "2"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantStored(t, r, "x", got, store.Record{"id": "x", "a": "late", "b": "2"})
 }

@@ -19,48 +19,44 @@ import (
 // decode gives the record that an object holds, whoever wrote it. The errors are
 // those of decryption, and name the attribute.
 func (s *schema) decode(id string, o object, secrets *sealer) (Record, error) {
-	rec := Record{}
-	var nodes, leaves []string
 	then := s.former[strings.TrimPrefix(o.headers[versionHeader], "v")]
 	m := gather(o, cmp.Or(then.behavior, s.behavior))
-	values := make(map[string]any, len(m)) // by path
-	for key, v := range m {
-		path, ok := s.paths[key]
+	rec := make(Record, len(m)+1)
+	nodes, leaves := mapped(nil), m[:0] // by path
+	for _, f := range m {
+		path, ok := s.paths[f.key]
 		if !ok {
-			path = key // another writer may use the full name
+			path = f.key // another writer may use the full name
 		}
 		a := s.byPath[path]
 		switch {
-		case a == nil && !ok && !s.burned[key]:
-			if text, ok := v.(string); ok {
-				rec[key] = text
+		case a == nil && !ok && !s.burned[f.key]:
+			if _, ok := f.value.(string); ok {
+				rec[f.key] = f.value
 			}
-			continue
 		case a == nil:
-			continue
 		case a.kind == kindNested:
-			nodes = append(nodes, path)
+			nodes = append(nodes, field{key: path, value: f.value})
 		default:
-			leaves = append(leaves, path)
+			leaves = append(leaves, field{key: path, value: f.value})
 		}
-		values[path] = v
 	}
 	// A node's own key says only what no leaf says; where there are leaves, they win.
-	slices.Sort(nodes)
-	for _, path := range nodes {
-		if values[path] == nil {
-			place(rec, path, nil)
+	slices.SortFunc(nodes, func(a, b field) int { return strings.Compare(a.key, b.key) })
+	for _, f := range nodes {
+		if f.value == nil {
+			place(rec, f.key, nil)
 		} else {
-			place(rec, path, map[string]any{})
+			place(rec, f.key, map[string]any{})
 		}
 	}
-	for _, path := range leaves {
-		v, ok, err := s.byPath[path].decodeAs(then.attributes[path], values[path], secrets)
+	for _, f := range leaves {
+		v, ok, err := s.byPath[f.key].decodeAs(then.attributes[f.key], f.value, secrets)
 		if err != nil {
-			return nil, fmt.Errorf("%s: %w", path, err)
+			return nil, fmt.Errorf("%s: %w", f.key, err)
 		}
 		if ok {
-			place(rec, path, v)
+			place(rec, f.key, v)
 		}
 	}
 	rec["id"] = id
@@ -117,7 +113,7 @@ func (a *attribute) decode(stored any, secrets *sealer) (any, bool, error) {
 	}
 	switch a.kind {
 	case kindString, kindEmail, kindURL, kindAny, kindPassword, kindDate:
-		return text, true, nil
+		return stored, true, nil // in the interface that it came in: another one would allocate
 	case kindForm:
 		v, ok := a.form.decode(text)
 		return v, ok, nil
@@ -146,7 +142,7 @@ func (a *attribute) decode(stored any, secrets *sealer) (any, bool, error) {
 		v, reason := a.acceptBytes(b)
 		return v, reason == "", nil
 	case kindBoolean:
-		return slices.Contains([]string{"1", "true", "yes", "y"}, text), true, nil
+		return text == "1" || text == "true" || text == "yes" || text == "y", true, nil
 	case kindDatetime:
 		v, ok := decodeTime(text)
 		return v, ok, nil

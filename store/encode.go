@@ -16,49 +16,44 @@ import (
 // encode makes the object of a conforming record. The only errors are those of
 // encryption, of a catalogue that lacks a short key, and an [*unfit].
 func (s *schema) encode(rec Record, secrets *sealer) (object, error) {
-	m := make(mapped, len(rec))
-	if err := s.mapFields(m, s.attributes, "", rec, secrets); err != nil {
+	m, err := s.mapFields(make(mapped, 0, len(rec)), s.attributes, rec, secrets)
+	if err != nil {
 		return object{}, err
+	}
+	for name, v := range rec {
+		if name != "id" && !declared(s.attributes, name) {
+			m = append(m, field{key: name, value: v}) // what another writer left under its own name
+		}
 	}
 	return s.layOut(m)
 }
 
-// mapFields adds the fields of a record, or of an object nested in it.
-func (s *schema) mapFields(m mapped, attrs []*attribute, prefix string, fields map[string]any, secrets *sealer) error {
-	known := make(map[string]*attribute, len(attrs))
+// mapFields adds the declared fields of a record, or of an object nested in it.
+func (s *schema) mapFields(m mapped, attrs []*attribute, fields map[string]any, secrets *sealer) (mapped, error) {
 	for _, a := range attrs {
-		known[a.name] = a
-	}
-	for name, v := range fields {
-		a := known[name]
-		if a == nil {
-			if prefix == "" && name != "id" {
-				m[name] = v // what another writer left under its own name
-			}
+		v, present := fields[a.name]
+		if !present {
 			continue
 		}
-		nested, isMap := v.(map[string]any)
-		if a.kind == kindNested && isMap && len(nested) > 0 {
-			if err := s.mapFields(m, a.fields, a.path+".", nested, secrets); err != nil {
-				return err
+		var err error
+		if nested, isMap := v.(map[string]any); a.kind == kindNested && isMap && len(nested) > 0 {
+			if m, err = s.mapFields(m, a.fields, nested, secrets); err != nil {
+				return nil, err
 			}
 			continue
 		}
 		key, ok := s.keys[a.path]
 		if !ok {
-			return fmt.Errorf("%s: %s has no short key for it; create the resource again", a.path, catalogueKey)
+			return nil, fmt.Errorf("%s: %s has no short key for it; create the resource again", a.path, catalogueKey)
 		}
-		if v == nil && (a.kind != kindSecret || secrets == nil) {
-			m[key] = nil
-			continue
+		if v != nil || a.kind == kindSecret && secrets != nil {
+			if v, err = a.encode(v, secrets); err != nil {
+				return nil, fmt.Errorf("%s: %w", a.path, err)
+			}
 		}
-		text, err := a.encode(v, secrets)
-		if err != nil {
-			return fmt.Errorf("%s: %w", a.path, err)
-		}
-		m[key] = text
+		m = append(m, field{key: key, value: v})
 	}
-	return nil
+	return m, nil
 }
 
 // encode writes one value, of those that accept and decode give. It is text, or an

@@ -159,3 +159,9 @@ func Keys(ctx context.Context, db *DB, prefix string) (keys []string, err error)
 
 // RemoveRaw removes an object.
 func RemoveRaw(ctx context.Context, db *DB, key string) error { return db.backend.remove(ctx, key) }
+
+// IsEmail and IsURL judge addresses.
+var (
+	IsEmail = isEmail
+	IsURL   = isURL
+)

@@ -145,7 +145,8 @@ func unfitID(text string) string {
 		return "ends like the file beside a record's"
 	}
 	for _, r := range text {
-		if strings.ContainsRune(`/\=%`, r) || unicode.IsControl(r) {
+		switch {
+		case r == '/', r == '\\', r == '=', r == '%', unicode.IsControl(r):
 			return fmt.Sprintf("can't hold %q", r)
 		}
 	}
@@ -153,7 +154,9 @@ func unfitID(text string) string {
 }
 
 // recordKey is the key of a record's object.
-func recordKey(resource, id string) string { return recordPrefix(resource) + id }
+func recordKey(resource, id string) string { return "resource=" + resource + dataPart + id }
 
 // recordPrefix begins the keys of all of a resource's records.
-func recordPrefix(resource string) string { return "resource=" + resource + "/data/id=" }
+func recordPrefix(resource string) string { return "resource=" + resource + dataPart }
+
+const dataPart = "/data/id="

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"errors"
+	"maps"
 
 	"golang.org/x/sync/errgroup"
 
@@ -29,12 +30,8 @@ func (db *DB) HostLog(ctx context.Context, s cdc.Schema, day string) error {
 		if there.Name != "" {
 			next.Timestamps, next.Behavior, next.IDSize, next.IDGenerator = there.Timestamps, there.Behavior, there.IDSize, there.IDGenerator
 		}
-		for name, rule := range there.Attributes {
-			next.Attributes[name] = rule
-		}
-		for name, partition := range there.Partitions {
-			next.Partitions[name] = partition
-		}
+		maps.Copy(next.Attributes, there.Attributes)
+		maps.Copy(next.Partitions, there.Partitions)
 		for _, f := range s.Fields {
 			if _, known := next.Attributes[f.Name]; !known {
 				next.Attributes[f.Name] = logRule(f)

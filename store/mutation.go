@@ -90,7 +90,7 @@ func (s *schema) upsert(rec Record) (mutation, error) {
 		if now != nil {
 			return s.patched(id, now, fields)
 		}
-		next := s.stamped(fields, true)
+		next := s.stamped(maps.Clone(fields), true)
 		fill(s.attributes, next)
 		return next, invalid(s.resource, id, missing(s.attributes, next))
 	}}, nil
@@ -154,12 +154,12 @@ func (s *schema) patched(id string, now, fields Record) (Record, error) {
 	return merged, invalid(s.resource, id, missing(s.attributes, merged))
 }
 
-// stamped gives a copy of the record with the times of now, if it has times.
+// stamped gives the record with the times of now, or as it is if it has no times.
 func (s *schema) stamped(rec Record, created bool) Record {
-	out := maps.Clone(rec)
 	if !s.timestamps {
-		return out
+		return rec
 	}
+	out := maps.Clone(rec)
 	now := time.UnixMilli(time.Now().UnixMilli()).UTC()
 	out[updatedAt] = now
 	if created {
@@ -171,6 +171,9 @@ func (s *schema) stamped(rec Record, created bool) Record {
 // distinct keeps the first fault of each attribute: one of a wrong type is also
 // missing, but that is no news.
 func distinct(faults []Fault) []Fault {
+	if len(faults) == 0 {
+		return nil
+	}
 	seen := make(map[string]bool, len(faults))
 	faults = slices.DeleteFunc(faults, func(f Fault) bool {
 		twice := f.Attribute != "" && seen[f.Attribute]

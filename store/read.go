@@ -37,14 +37,12 @@ func (s *schema) everything() way { return way(recordPrefix(s.resource)) }
 func (db *DB) walk(ctx context.Context, s *schema, w way, after string) iter.Seq2[found, error] {
 	return func(yield func(found, error) bool) {
 		ctx, cancel := context.WithCancel(ctx)
-		var reads sync.WaitGroup
-		defer reads.Wait()
+		ahead := reader{find: func(key string, err error) found { return db.find(ctx, s, w, key, err) }}
+		defer ahead.stop()
 		defer cancel()
 		depth := 1
-		var queue []chan found
 		take := func() bool {
-			f := <-queue[0]
-			queue = queue[1:]
+			f := ahead.next()
 			depth = min(2*depth, db.backend.parallel(), max(1, readBytes/max(1, f.size)))
 			return yield(f, f.err) && f.err == nil
 		}
@@ -52,25 +50,75 @@ func (db *DB) walk(ctx context.Context, s *schema, w way, after string) iter.Seq
 			if err != nil {
 				key = ""
 			}
-			next := make(chan found, 1)
-			queue = append(queue, next)
-			if depth == 1 {
-				next <- db.find(ctx, s, w, key, err)
-			} else {
-				reads.Go(func() { next <- db.find(ctx, s, w, key, err) })
-			}
-			for len(queue) >= depth {
+			ahead.add(key, err, depth)
+			for len(ahead.queue) >= depth {
 				if !take() {
 					return
 				}
 			}
 		}
-		for len(queue) > 0 {
+		for len(ahead.queue) > 0 {
 			if !take() {
 				return
 			}
 		}
 	}
+}
+
+// reader reads what keys lead to, several at a time, and gives it in their order.
+type reader struct {
+	find    func(key string, err error) found
+	queue   []chan found // one for each key, with what it led to as soon as that is read
+	work    chan request // nil until somebody reads ahead
+	workers int
+	running sync.WaitGroup
+}
+
+// request is a key, or an error in place of one, and who waits for what it leads to.
+type request struct {
+	key string
+	err error
+	to  chan found
+}
+
+func (q request) run(find func(string, error) found) { q.to <- find(q.key, q.err) }
+
+// add has a key read, with as many others at a time as depth says: there are never more
+// keys than that. A depth of 1 needs no goroutine.
+func (r *reader) add(key string, err error, depth int) {
+	q := request{key, err, make(chan found, 1)}
+	r.queue = append(r.queue, q.to)
+	if depth == 1 {
+		q.run(r.find)
+		return
+	}
+	if r.work == nil {
+		r.work = make(chan request)
+	}
+	if r.workers < depth {
+		r.workers++
+		r.running.Go(func() {
+			for q := range r.work {
+				q.run(r.find)
+			}
+		})
+	}
+	r.work <- q
+}
+
+// next waits for the first key that was added and not yet asked for.
+func (r *reader) next() found {
+	f := <-r.queue[0]
+	r.queue = r.queue[1:]
+	return f
+}
+
+// stop returns when nobody reads any more.
+func (r *reader) stop() {
+	if r.work != nil {
+		close(r.work)
+	}
+	r.running.Wait()
 }
 
 // find reads what a key leads to.

@@ -62,6 +62,9 @@ func without(keys, others []string) (out []string) {
 // putReferences writes references; if one can't be written, none is there that was
 // not before, as far as that can be told.
 func (db *DB) putReferences(ctx context.Context, s *schema, keys []string) error {
+	if len(keys) == 0 {
+		return nil
+	}
 	reference := object{headers: map[string]string{versionHeader: fmt.Sprint("v", s.version)}}
 	var g errgroup.Group
 	g.SetLimit(referenceWriters)
@@ -110,6 +113,9 @@ const referenceWriters = 8
 // removeReferences removes what can be removed. What stays leads nowhere, and nobody
 // who reads by it takes it for a record.
 func (db *DB) removeReferences(ctx context.Context, keys []string) {
+	if len(keys) == 0 {
+		return
+	}
 	var g errgroup.Group
 	g.SetLimit(referenceWriters)
 	for _, key := range keys {

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"fmt"
 	"maps"
-	"regexp"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -35,74 +34,81 @@ func idOf(rec Record) (id string, faults []Fault) {
 // that its attribute holds. It tells every value that does not fit, and every
 // field that is not declared.
 func (s *schema) conform(rec Record) (Record, []Fault) {
-	fields := maps.Clone(rec)
-	delete(fields, "id")
-	normal, err := cdc.Normalize(fields)
-	var faults []Fault
-	if err != nil {
-		normal, faults = s.normalize(fields)
-	}
-	out, bad := conform(s.attributes, "", normal)
-	faults = append(faults, bad...)
-	sortFaults(faults)
-	return out, faults
-}
-
-// normalize gives the fields that can be normalized, and a fault for each other.
-// The reasons of package cdc may quote a value, which a secret's must not.
-func (s *schema) normalize(fields Record) (Record, []Fault) {
-	out := make(Record, len(fields))
-	var faults []Fault
-	for name, v := range fields {
-		one, err := cdc.Normalize(Record{name: v})
-		if err == nil {
-			out[name] = one[name]
-			continue
-		}
-		path, reason, _ := strings.Cut(strings.TrimPrefix(err.Error(), "field "), ": ")
-		if a := s.byPath[name]; a != nil && a.hidesWords() {
-			path, reason = name, "is of a kind that can't be stored"
-		}
-		faults = append(faults, Fault{path, reason})
-	}
-	return out, faults
-}
-
-func conform(attrs []*attribute, prefix string, rec map[string]any) (map[string]any, []Fault) {
-	var faults []Fault
-	out := make(map[string]any, len(rec))
+	out := make(Record, len(rec))
 	known := 0
-	for _, a := range attrs {
+	if _, ok := rec["id"]; ok {
+		known++
+	}
+	var faults []Fault
+	for _, a := range s.attributes {
 		v, ok := rec[a.name]
 		if !ok {
 			continue
 		}
 		known++
-		fields, isMap := v.(map[string]any)
-		switch {
-		case v == nil:
-			out[a.name] = nil
-		case a.kind == kindNested && isMap:
-			var bad []Fault
-			out[a.name], bad = conform(a.fields, a.path+".", fields)
-			faults = append(faults, bad...)
-		default:
-			typed, reason := a.accept(v)
-			if reason != "" {
-				faults = append(faults, Fault{a.path, reason})
-				continue
-			}
-			out[a.name] = typed
+		normal, err := cdc.NormalizeValue(v)
+		if err != nil {
+			faults = append(faults, a.unstorable(v))
+			continue
 		}
+		faults = append(faults, a.conform(out, normal)...)
 	}
 	if known < len(rec) {
-		for name := range rec {
-			if !slices.ContainsFunc(attrs, func(a *attribute) bool { return a.name == name }) {
-				faults = append(faults, Fault{prefix + name, "is not declared"})
-			}
+		fields := maps.Clone(rec)
+		delete(fields, "id")
+		faults = append(faults, undeclared(s.attributes, "", fields)...)
+	}
+	sortFaults(faults)
+	return out, faults
+}
+
+// unstorable says why a value can't be normalized. The reasons of package cdc may
+// quote it, which must not be done with a secret.
+func (a *attribute) unstorable(v any) Fault {
+	if a.hidesWords() {
+		return Fault{a.path, "is of a kind that can't be stored"}
+	}
+	_, err := cdc.Normalize(Record{a.name: v})
+	path, reason, _ := strings.Cut(strings.TrimPrefix(err.Error(), "field "), ": ")
+	return Fault{path, reason}
+}
+
+// conform puts a normalized value into out, in the type that the attribute holds.
+func (a *attribute) conform(out map[string]any, v any) []Fault {
+	fields, isMap := v.(map[string]any)
+	switch {
+	case v == nil:
+		out[a.name] = nil
+	case a.kind == kindNested && isMap:
+		return a.conformParts(out, fields)
+	default:
+		typed, reason := a.accept(v)
+		if reason != "" {
+			return []Fault{{a.path, reason}}
+		}
+		out[a.name] = typed
+	}
+	return nil
+}
+
+func (a *attribute) conformParts(out, fields map[string]any) (faults []Fault) {
+	parts := make(map[string]any, len(fields))
+	for _, part := range a.fields {
+		if v, ok := fields[part.name]; ok {
+			faults = append(faults, part.conform(parts, v)...)
 		}
 	}
-	return out, faults
+	out[a.name] = parts
+	return append(faults, undeclared(a.fields, a.path+".", fields)...)
+}
+
+func undeclared(attrs []*attribute, prefix string, fields map[string]any) (faults []Fault) {
+	for name := range fields {
+		if !declared(attrs, name) {
+			faults = append(faults, Fault{prefix + name, "is not declared"})
+		}
+	}
+	return faults
 }
 
 func sortFaults(faults []Fault) {
@@ -111,11 +117,26 @@ func sortFaults(faults []Fault) {
 	})
 }
 
-// The original's own ideas of an address, so that what passes here passes there.
-var (
-	emailForm = regexp.MustCompile(`^\S+@\S+\.\S+$`)
-	urlForm   = regexp.MustCompile(`^https?://\S+`)
-)
+// isEmail has the original's own idea of an address, so that what passes here passes
+// there: no blanks, and something before an @, between it and a point, and behind that.
+func isEmail(text string) bool {
+	if len(text) < 2 || strings.ContainsAny(text, blanks) {
+		return false
+	}
+	at := 1 + strings.IndexByte(text[1:], '@')
+	return at > 0 && strings.LastIndexByte(text[:len(text)-1], '.') > at+1
+}
+
+// isURL is as isEmail.
+func isURL(text string) bool {
+	rest, ok := strings.CutPrefix(text, "https://")
+	if !ok {
+		rest, ok = strings.CutPrefix(text, "http://")
+	}
+	return ok && rest != "" && strings.IndexByte(blanks, rest[0]) < 0
+}
+
+const blanks = "\t\n\f\r "
 
 // rules tells where a conforming record is outside of its attributes' limits. What
 // is absent or null has none.
@@ -149,9 +170,9 @@ func (a *attribute) breaks(v any) string {
 			}
 		}
 		switch {
-		case a.kind == kindEmail && !emailForm.MatchString(v):
+		case a.kind == kindEmail && !isEmail(v):
 			return "must be an e-mail address"
-		case a.kind == kindURL && !urlForm.MatchString(v):
+		case a.kind == kindURL && !isURL(v):
 			return "must be a URL of http or https"
 		}
 		size, unit = float64(utf8.RuneCountInString(v)), " characters"

@@ -1,9 +1,11 @@
 package store
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -31,6 +33,7 @@ type write struct {
 	after   Record   // what Get will give; nil for a delete
 	added   []string // the keys of references that are new with it
 	dropped []string // and of those that are not its any more
+	asked   bool     // pending is to be had: a recorder wants what the write comes to
 	pending cdc.Pending
 	err     error
 }
@@ -51,32 +54,40 @@ func (r *Resource) many(ctx context.Context, n int, validate func(*schema, int) 
 		return nil, err
 	}
 	writes := make([]*write, 0, n)
-	ids := make(map[string]bool, n)
+	var ids map[string]bool // what is alone can't occur twice
+	if n > 1 {
+		ids = make(map[string]bool, n)
+	}
 	var errs []error
 	for i := range n {
-		m, err := validate(s, i)
-		switch reason := r.db.backend.refuses(m.id); {
-		case err != nil || m.id == "":
+		w := new(write)
+		var err error
+		w.mutation, err = validate(s, i)
+		switch reason := r.db.backend.refuses(w.id); {
+		case err != nil || w.id == "":
 		case reason != "":
-			err = invalid(s.resource, m.id, []Fault{{"id", reason}})
-		case ids[m.id]:
-			err = invalid(s.resource, m.id, []Fault{{"id", "occurs twice"}})
+			err = invalid(s.resource, w.id, []Fault{{"id", reason}})
+		case ids[w.id]:
+			err = invalid(s.resource, w.id, []Fault{{"id", "occurs twice"}})
+		case n > 1:
+			ids[w.id] = true
 		}
-		ids[m.id] = true
-		errs = append(errs, err)
-		writes = append(writes, &write{mutation: m})
+		if err != nil {
+			errs = append(errs, err)
+		}
+		writes = append(writes, w)
 	}
-	if err := join(errs); err != nil {
-		return nil, err
+	if errs != nil {
+		return nil, join(errs)
 	}
 	if err := r.db.runWithIDs(ctx, s, writes); err != nil {
 		return nil, err
 	}
 	out := make([]Record, n)
-	errs = errs[:0]
 	for i, w := range writes {
-		errs = append(errs, recordError(s.resource, w.id, w.err))
-		if w.err == nil {
+		if w.err != nil {
+			errs = append(errs, recordError(s.resource, w.id, w.err))
+		} else {
 			out[i] = w.result()
 		}
 	}
@@ -86,7 +97,7 @@ func (r *Resource) many(ctx context.Context, n int, validate func(*schema, int) 
 // runWithIDs runs the writes after it has given ids to those that have none. One that
 // is taken, as a number may be that another writer has made too, is made again.
 func (db *DB) runWithIDs(ctx context.Context, s *schema, writes []*write) error {
-	nameless := slices.DeleteFunc(slices.Clone(writes), func(w *write) bool { return w.id != "" })
+	nameless := those(writes, func(w *write) bool { return w.id == "" })
 	for range tries {
 		ids, err := db.newIDs(ctx, s, len(nameless))
 		if err != nil {
@@ -98,13 +109,23 @@ func (db *DB) runWithIDs(ctx context.Context, s *schema, writes []*write) error 
 		if err := db.run(ctx, s, writes); err != nil {
 			return err
 		}
-		nameless = slices.DeleteFunc(nameless, func(w *write) bool { return !errors.Is(w.err, ErrExists) })
+		nameless = those(nameless, func(w *write) bool { return errors.Is(w.err, ErrExists) })
 		if len(nameless) == 0 {
 			return nil
 		}
 		writes = nameless
 	}
 	return nil
+}
+
+// those gives the writes of which it is so.
+func those(writes []*write, so func(*write) bool) (out []*write) {
+	for _, w := range writes {
+		if so(w) {
+			out = append(out, w)
+		}
+	}
+	return out
 }
 
 // join gives a single error as it is, several joined.
@@ -135,10 +156,8 @@ func (db *DB) run(ctx context.Context, s *schema, writes []*write) error {
 	if err := db.try(ctx, s, recorder, writes); err != nil {
 		return err
 	}
-	changed := func() []*write {
-		return slices.DeleteFunc(slices.Clone(writes), func(w *write) bool { return !errors.Is(w.err, errChanged) })
-	}
-	again := changed()
+	changed := func(w *write) bool { return errors.Is(w.err, errChanged) }
+	again := those(writes, changed)
 	for try := 1; len(again) > 0 && try < tries; try++ {
 		for _, w := range again {
 			w.retried = true
@@ -148,7 +167,7 @@ func (db *DB) run(ctx context.Context, s *schema, writes []*write) error {
 				w.err = err // of the others some are written
 			}
 		}
-		again = changed()
+		again = those(again, changed)
 	}
 	for _, w := range again {
 		w.err = ErrConflict
@@ -161,27 +180,27 @@ func (db *DB) run(ctx context.Context, s *schema, writes []*write) error {
 func (db *DB) try(ctx context.Context, s *schema, recorder cdc.Recorder, writes []*write) error {
 	// Stale is a record that a former write reached late: read again, it is not.
 	for stale := true; stale; {
-		each(writes, func(w *write) {
-			w.pending = nil
-			w.err = db.prepare(ctx, s, recorder, w)
-		})
+		db.each(ctx, s, recorder, writes, (*DB).prepare)
 		err := announce(ctx, s, recorder, writes)
 		if stale = errors.Is(err, cdc.ErrStale); err != nil && !stale {
 			return err
 		}
 	}
-	if slices.ContainsFunc(writes, func(w *write) bool { return w.pending != nil }) {
+	if ctx.Done() != nil && slices.ContainsFunc(writes, func(w *write) bool { return w.pending != nil }) {
 		// The recorder knows of them now, and the caller can no longer call them off.
 		ctx = context.WithoutCancel(ctx)
 	}
-	each(writes, func(w *write) { db.finish(ctx, s, w) })
+	db.each(ctx, s, recorder, writes, (*DB).finish)
 	return nil
 }
 
-// each calls do for every write, several at a time.
-func each(writes []*write, do func(*write)) {
+// step is what is done with every write of a call.
+type step func(*DB, context.Context, *schema, cdc.Recorder, *write)
+
+// each takes the step for every write, for several at a time.
+func (db *DB) each(ctx context.Context, s *schema, recorder cdc.Recorder, writes []*write, do step) {
 	if len(writes) == 1 {
-		do(writes[0])
+		do(db, ctx, s, recorder, writes[0])
 		return
 	}
 	var next atomic.Int64
@@ -189,7 +208,7 @@ func each(writes []*write, do func(*write)) {
 	for range min(writers, len(writes)) {
 		running.Go(func() {
 			for i := next.Add(1) - 1; i < int64(len(writes)); i = next.Add(1) - 1 {
-				do(writes[i])
+				do(db, ctx, s, recorder, writes[i])
 			}
 		})
 	}
@@ -197,7 +216,12 @@ func each(writes []*write, do func(*write)) {
 }
 
 // prepare finds out what the mutation comes to, without changing anything.
-func (db *DB) prepare(ctx context.Context, s *schema, recorder cdc.Recorder, w *write) error {
+func (db *DB) prepare(ctx context.Context, s *schema, recorder cdc.Recorder, w *write) {
+	w.pending = nil
+	w.err = db.foresee(ctx, s, recorder, w)
+}
+
+func (db *DB) foresee(ctx context.Context, s *schema, recorder cdc.Recorder, w *write) error {
 	w.before, w.tag = nil, anyTag
 	w.wanted = cdc.WantsAny(recorder, s.resource, w.ops)
 	switch {
@@ -251,17 +275,17 @@ func announce(ctx context.Context, s *schema, recorder cdc.Recorder, writes []*w
 		return fmt.Errorf("store: %s: %w", s.resource, err)
 	}
 	var changes []cdc.Change
-	var announced []*write
 	for _, w := range writes {
 		// What was not wanted then may have no before image, and is not announced now.
-		if w.err != nil || !w.wanted || !cdc.WantsAny(recorder, s.resource, w.op) {
+		w.asked = w.err == nil && w.wanted && cdc.WantsAny(recorder, s.resource, w.op)
+		if !w.asked {
 			continue
 		}
 		c := cdc.Change{Op: w.op, Resource: s.resource, RecordID: w.id, Data: w.after, Before: w.before, SchemaVersion: s.version}
 		if w.op == cdc.Deleted {
 			c.Data = w.before
 		}
-		changes, announced = append(changes, c), append(announced, w)
+		changes = append(changes, c)
 	}
 	if len(changes) == 0 {
 		return nil
@@ -270,14 +294,16 @@ func announce(ctx context.Context, s *schema, recorder cdc.Recorder, writes []*w
 	if err != nil {
 		return fmt.Errorf("store: %s: %w", s.resource, err)
 	}
-	for i, w := range announced {
-		w.pending = pendings[i]
+	for _, w := range writes {
+		if w.asked {
+			w.pending, pendings = pendings[0], pendings[1:]
+		}
 	}
 	return nil
 }
 
 // finish writes one record and ends its announcement.
-func (db *DB) finish(ctx context.Context, s *schema, w *write) {
+func (db *DB) finish(ctx context.Context, s *schema, _ cdc.Recorder, w *write) {
 	if w.err != nil {
 		return
 	}
@@ -327,9 +353,33 @@ func (w *write) result() Record {
 	if w.pending == nil || w.after == nil {
 		return w.after
 	}
-	own, err := cdc.Normalize(w.after)
-	if err != nil {
-		return w.after.Clone() // it is normalized, so this does not happen
+	return ownFields(w.after)
+}
+
+// ownFields gives a copy of normalized fields that shares nothing that can be changed.
+func ownFields(fields map[string]any) map[string]any {
+	out := maps.Clone(fields)
+	for name, v := range fields {
+		switch v.(type) {
+		case []byte, []any, map[string]any:
+			out[name] = ownValue(v)
+		}
 	}
-	return own
+	return out
+}
+
+func ownValue(v any) any {
+	switch v := v.(type) {
+	case []byte:
+		return bytes.Clone(v)
+	case []any:
+		out := slices.Clone(v)
+		for i := range out {
+			out[i] = ownValue(out[i])
+		}
+		return out
+	case map[string]any:
+		return ownFields(v)
+	}
+	return v
 }
