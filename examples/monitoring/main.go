@@ -2,6 +2,7 @@
 // answers two health checks, one by hand and one that the library brings, and sends again
 // what was given up once the destination is back.
 //
+//	POSTGRES_URL=postgres://localhost/analytics go run ./examples/monitoring
 //	WEBHOOK_URL=https://crm.example.com/hooks go run ./examples/monitoring
 //	curl -i localhost:8080/health/replication     # by hand, from the log's copy in the store
 //	curl -i localhost:8080/health                 # the library's
@@ -21,13 +22,14 @@ import (
 	"time"
 
 	"github.com/s3db-go/replicator"
+	"github.com/s3db-go/replicator/drivers/postgres"
 	"github.com/s3db-go/replicator/drivers/webhook"
 	"github.com/s3db-go/replicator/store"
 )
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	err := serve(ctx, os.Getenv("WEBHOOK_URL"))
+	err := serve(ctx, destination())
 	stop()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "monitoring:", err)
@@ -35,14 +37,22 @@ func main() {
 	}
 }
 
+// destination is what the environment names.
+func destination() replicator.Driver {
+	if url := os.Getenv("POSTGRES_URL"); url != "" {
+		return postgres.New(postgres.Options{ConnectionString: url})
+	}
+	return webhook.New(webhook.Options{URL: os.Getenv("WEBHOOK_URL")})
+}
+
 // serve writes an order a second until ctx ends.
-func serve(ctx context.Context, url string) (err error) {
+func serve(ctx context.Context, driver replicator.Driver) (err error) {
 	dir, err := os.MkdirTemp("", "monitoring-") // a program of yours keeps its journal
 	if err != nil {
 		return err
 	}
 	defer os.RemoveAll(dir)
-	m, err := open(ctx, dir, webhook.New(webhook.Options{URL: url}), time.Hour, func(a alert) { slog.Error(a.Title, "details", a.Details) })
+	m, err := open(ctx, dir, driver, time.Hour, func(a alert) { slog.Error(a.Title, "details", a.Details) })
 	if err != nil {
 		return err
 	}

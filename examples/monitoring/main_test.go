@@ -16,7 +16,9 @@ import (
 	"time"
 
 	"github.com/s3db-go/replicator"
+	"github.com/s3db-go/replicator/drivers/postgres"
 	"github.com/s3db-go/replicator/drivers/webhook"
+	"github.com/s3db-go/replicator/internal/testbed"
 	"github.com/s3db-go/replicator/store"
 )
 
@@ -103,11 +105,35 @@ func eventually(t *testing.T, within time.Duration, check func() string) {
 	}
 }
 
+// server is a destination's, as a process that is killed and comes back.
+type server struct {
+	driver      replicator.Driver
+	kill, start func()
+}
+
 func TestAnOutageIsSeenAndHealed(t *testing.T) {
-	server := startReceiver(t, "127.0.0.1:0")
+	t.Run("webhook", func(t *testing.T) {
+		r := startReceiver(t, "127.0.0.1:0")
+		outage(t, server{webhook.New(webhook.Options{URL: "http://" + r.addr}), r.kill, func() { startReceiver(t, r.addr) }})
+	})
+	t.Run("PostgreSQL", func(t *testing.T) {
+		db := testbed.NewPostgresServer(t)
+		must := func(err error) {
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		outage(t, server{
+			postgres.New(postgres.Options{ConnectionString: db.URL("postgres", "", "postgres")}),
+			func() { must(db.Kill()) }, func() { must(db.Start(t.Context())) },
+		})
+	})
+}
+
+func outage(t *testing.T, server server) {
 	var mu sync.Mutex
 	var alerts []alert
-	m, err := open(t.Context(), t.TempDir(), webhook.New(webhook.Options{URL: "http://" + server.addr}), 3*time.Second, func(a alert) {
+	m, err := open(t.Context(), t.TempDir(), server.driver, 3*time.Second, func(a alert) {
 		mu.Lock()
 		defer mu.Unlock()
 		alerts = append(alerts, a)
@@ -188,7 +214,7 @@ func TestAnOutageIsSeenAndHealed(t *testing.T) {
 	}
 	mu.Unlock()
 
-	startReceiver(t, server.addr)
+	server.start()
 	eventually(t, time.Minute, func() string {
 		if n, err := m.again(t.Context()); err != nil {
 			return err.Error()
