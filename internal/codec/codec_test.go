@@ -349,9 +349,9 @@ func TestAllocations(t *testing.T) {
 	if n := testing.AllocsPerRun(100, func() { codec.AppendChange(buf, &c) }); n != 0 {
 		t.Errorf("encoding into a buffer allocates %v times, want 0", n)
 	}
-	// Growing is one allocation, of which the race detector makes two.
+	// Growing is one allocation, of which the race detector may make two.
 	grow := testing.AllocsPerRun(100, func() { buf = slices.Grow([]byte(nil), len(b)) })
-	if n := testing.AllocsPerRun(100, func() { codec.AppendChange(nil, &c) }); n != grow {
+	if n := testing.AllocsPerRun(100, func() { codec.AppendChange(nil, &c) }); n > grow {
 		t.Errorf("encoding allocates %v times, growing a slice once %v", n, grow)
 	}
 	if n := testing.AllocsPerRun(100, func() { codec.SizeChange(&c) }); n != 0 {

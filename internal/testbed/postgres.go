@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/url"
 	"os"
 	"os/exec"
@@ -114,8 +115,23 @@ func (s *PostgresServer) URL(user, password, database string) string {
 // Socket gives the path of the socket on which the server listens.
 func (s *PostgresServer) Socket() string { return filepath.Join(s.dir, ".s.PGSQL.5432") }
 
-// Kill ends the server's main process with SIGKILL; the others notice and end too.
-func (s *PostgresServer) Kill() error { return s.tell("kill") }
+// Kill ends the server's main process with SIGKILL; the others notice and end too. It
+// returns when nobody is let in any more.
+func (s *PostgresServer) Kill() error {
+	if err := s.tell("kill"); err != nil {
+		return err
+	}
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for {
+		conn, err := net.Dial("unix", s.Socket())
+		if err != nil {
+			return nil
+		}
+		conn.Close()
+		<-tick.C
+	}
+}
 
 // Start brings up a server that was killed, and returns when it answers.
 func (s *PostgresServer) Start(ctx context.Context) error {
