@@ -19,6 +19,7 @@ import (
 	"github.com/s3db-go/replicator"
 	"github.com/s3db-go/replicator/drivers/sqs"
 	"github.com/s3db-go/replicator/drivers/webhook"
+	"github.com/s3db-go/replicator/internal/awsbody"
 	"github.com/s3db-go/replicator/internal/testbed"
 )
 
@@ -47,7 +48,8 @@ func newWorld(t *testing.T) *world {
 	w.kills["backup"] = cut(s3Way)
 
 	emulator := testbed.SQS(t)
-	w.client = awssqs.New(awssqs.Options{Region: "us-east-1", BaseEndpoint: &emulator, Credentials: credentials.NewStaticCredentialsProvider("key", "secret", "")})
+	w.client = awssqs.New(awssqs.Options{Region: "us-east-1", BaseEndpoint: &emulator, Credentials: credentials.NewStaticCredentialsProvider("key", "secret", ""),
+		HTTPClient: awsbody.Client{Doer: http.DefaultClient}})
 	queue, err := w.client.CreateQueue(t.Context(), &awssqs.CreateQueueInput{QueueName: new("orders.fifo"), Attributes: map[string]string{"FifoQueue": "true"}})
 	if err != nil {
 		t.Fatal(err)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"net/http"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -8,12 +9,14 @@ import (
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	awssqs "github.com/aws/aws-sdk-go-v2/service/sqs"
 
+	"github.com/s3db-go/replicator/internal/awsbody"
 	"github.com/s3db-go/replicator/internal/testbed"
 )
 
 func TestEvents(t *testing.T) {
 	emulator := testbed.SQS(t)
-	client := awssqs.New(awssqs.Options{Region: "us-east-1", BaseEndpoint: &emulator, Credentials: credentials.NewStaticCredentialsProvider("key", "secret", "")})
+	client := awssqs.New(awssqs.Options{Region: "us-east-1", BaseEndpoint: &emulator, Credentials: credentials.NewStaticCredentialsProvider("key", "secret", ""),
+		HTTPClient: awsbody.Client{Doer: http.DefaultClient}})
 	queue, err := client.CreateQueue(t.Context(), &awssqs.CreateQueueInput{QueueName: new("orders.fifo"), Attributes: map[string]string{"FifoQueue": "true"}})
 	if err != nil {
 		t.Fatal(err)
