@@ -181,6 +181,7 @@ func TestHealthTellsWhatStandsStill(t *testing.T) {
 				}
 				close(release)
 				flush(t, r)
+				synctest.Wait() // what it settled is told a moment later
 				if h := r.Health(); h.Status != replicator.HealthHealthy {
 					t.Errorf("when it goes on: %+v", h)
 				}
