@@ -17,9 +17,12 @@ import (
 
 func TestMain(m *testing.M) {
 	if dir := os.Getenv(childEnv); dir != "" {
-		if flag.Parse(); os.Getenv(childEnv+"_BACKFILL") != "" {
+		switch flag.Parse(); {
+		case os.Getenv(childEnv+"_BACKFILL") != "":
 			backfillChild(dir)
-		} else {
+		case os.Getenv(childEnv+"_LOGCOPY") != "":
+			logCopyChild(dir, os.Getenv(childEnv+"_LOGCOPY"))
+		default:
 			child(dir)
 		}
 		return

@@ -8,10 +8,8 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
-	"reflect"
 	"slices"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -322,96 +320,6 @@ func TestDrainTellsHowFarItIs(t *testing.T) {
 		}
 		if done := slices.IndexFunc(told, func(e replicator.Event) bool { return e.Done }); done != last {
 			t.Errorf("it is said to be done before: %+v", told)
-		}
-		halt(t, r)
-	})
-}
-
-// guide lists what the users' guide reads of events and of rows of the log, by the line of
-// its example, and where that is found here: as a field, and by the name in JSON.
-var guide = []struct{ line, field, name string }{
-	{"event.operation", "Event.Operation", "operation"},
-	{"event.resource", "Event.Resource", "resource"},
-	{"event.recordId", "Event.RecordID", "recordId"},
-	{"event.duration", "Event.Duration", "duration"},
-	{"event.destination", "Event.Destination", "destination"},
-	{"error.resource", "Event.Resource", "resource"},
-	{"error.recordId", "Event.RecordID", "recordId"},
-	{"error.operation", "Event.Operation", "operation"},
-	{"error.message", "Event.Err", "error"},
-	{"willRetry: error.retryCount < 3", "Event.WillRetry", "willRetry"},
-	{"error.retryCount >= 3", "Event.RetryCount", "retryCount"},
-	{"error.destination", "Event.Destination", "destination"},
-	{"logs.query({status: 'failed'})", "LogRow.Status", "status"},
-	{"logs.query({timestamp: {$gte: …}})", "LogRow.Timestamp", "timestamp"},
-	{"logs.query({resource: 'orders'})", "LogRow.Resource", "resource"},
-	{"recentErrors.filter(e => e.destination === 's3db')", "LogRow.Destination", "destination"},
-	{"logs.query({retryCount: {$lt: 3}})", "LogRow.RetryCount", "retryCount"},
-}
-
-func TestEveryFieldOfTheGuideIsThere(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s, d := newShelf(), newSwitched()
-		r := start(t, s, replicator.Options{MaxRetries: 3, Destinations: []replicator.Destination{{Name: "analytics", Driver: d, Routes: replicator.Routes("orders")}}})
-		events, cancel := r.Subscribe(replicator.Replicated | replicator.Errors)
-		defer cancel()
-		var mu sync.Mutex
-		var seen []replicator.Event
-		go func() {
-			for e := range events {
-				mu.Lock()
-				seen = append(seen, e)
-				mu.Unlock()
-			}
-		}()
-		d.answer(nil)
-		putN(t, s, "orders", 1)
-		flush(t, r)
-		// One record fails while others pass, so that its attempts are its own.
-		d.answer(replicator.Permanent(errors.New("value too long")))
-		if err := s.put(t.Context(), "orders", "bad", replicator.Record{"v": 1}); err != nil {
-			t.Fatal(err)
-		}
-		flush(t, r)
-		synctest.Wait()
-		mu.Lock()
-		good, bad := seen[0], seen[len(seen)-1]
-		mu.Unlock()
-		rows := failedRows(t, r)
-		if len(rows) != 1 {
-			t.Fatalf("there are %d failed rows", len(rows))
-		}
-		if good.Kind != replicator.Replicated || good.Operation.String() != "inserted" && good.Operation.String() != "updated" || good.Resource != "orders" ||
-			good.RecordID != "0" || good.Destination != "analytics" {
-			t.Errorf("the event of a success is %+v", good)
-		}
-		if bad.Kind != replicator.Failed || bad.RecordID != "bad" || bad.WillRetry || !strings.Contains(bad.Err.Error(), "value too long") {
-			t.Errorf("the event of a failure is %+v", bad)
-		}
-		for _, g := range guide {
-			kind, field, _ := strings.Cut(g.field, ".")
-			var of any = bad
-			if kind == "LogRow" {
-				of = rows[0]
-			}
-			if _, there := reflect.TypeOf(of).FieldByName(field); !there {
-				t.Errorf("%s: there is no %s", g.line, g.field)
-			}
-			text, err := json.Marshal(of)
-			var fields map[string]any
-			if err != nil || json.Unmarshal(text, &fields) != nil {
-				t.Fatalf("%s: %v", text, err)
-			}
-			if _, there := fields[g.name]; !there {
-				t.Errorf("%s: %s has no %q: %s", g.line, kind, g.name, text)
-			}
-			if g.name == "timestamp" && fields[g.name] != float64(rows[0].Timestamp.UnixMilli()) {
-				t.Errorf("%s: the timestamp is %v, want milliseconds since 1970", g.line, fields[g.name])
-			}
-		}
-		if n := logCount(t, r, replicator.Query{Status: replicator.StatusFailed, Resource: "orders", Destination: "analytics",
-			Since: time.UnixMilli(time.Now().UnixMilli() - 3600000), RetryCountBelow: 3}); n != 1 {
-			t.Errorf("the guide's query counts %d", n)
 		}
 		halt(t, r)
 	})

@@ -14,14 +14,15 @@ import (
 // Retry puts the failed and held deliveries that the query selects on the road again, and
 // gives how many they were; after an error those until then. Their rows have WillRetry
 // and a higher RetryCount until they are settled: replicated, or failed once more. A row
-// is never doubled. Retry waits for nothing to be delivered, Flush does; a destination that
-// is paused gets them when it goes on.
+// is never doubled, and what is on the road already is left alone and not counted. Retry
+// waits for nothing to be delivered, Flush does; a destination that is paused gets them when
+// it goes on.
 //
 // A target that wants state gets the record as it is now, read from the source, and no
 // old state: with it all its failures there are replicated, those that the query did not
 // select as well. The row goes if the record has left the filter of a route with OnLeave:
-// Remove, and so does a row under the key that the record had before it first failed. Where the source can't be read, what is stored goes, but nothing over a
-// later state. A target that wants events gets the stored changes, those of a record in
+// Remove, and so does a row under the key that the record had before it first failed. Where
+// the source can't be read, what is stored goes, but nothing over a later state. A target that wants events gets the stored changes, those of a record in
 // order of their versions, each with its own id, version and time, and OriginReplayed.
 // Routes are asked again, so that a mended Transform takes effect; what they do not want
 // any more is discarded.
@@ -37,6 +38,7 @@ func (r *Replicator) Retry(ctx context.Context, q Query) (int, error) {
 }
 
 func (r *Replicator) retry(ctx context.Context, q ledger.Query) (int, error) {
+	q.Resting = true // so that a Limit counts none that is left alone
 	return r.amend(ctx, "retry", q, func(ctx context.Context, run *running, d *destination, rows []ledger.Row) (int, error) {
 		if d == nil {
 			return 0, nil // whoever is not configured gets nothing

@@ -4,56 +4,16 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/http/httptest"
-	"path/filepath"
 	"slices"
 	"sync"
 	"testing"
 	"time"
 
-	"github.com/s3db-go/replicator"
 	"github.com/s3db-go/replicator/examples/internal/compare"
 	"github.com/s3db-go/replicator/store"
 )
-
-// receiver is a server of webhooks that goes away and comes back at its address.
-type receiver struct {
-	addr   string
-	server *http.Server
-
-	mu   sync.Mutex
-	seen map[string]bool // the ids of changes
-}
-
-func (r *receiver) start(t *testing.T) {
-	t.Helper()
-	listener, err := net.Listen("tcp", r.addr)
-	if err != nil {
-		t.Fatal(err)
-	}
-	r.addr = listener.Addr().String()
-	server := &http.Server{Handler: http.HandlerFunc(func(_ http.ResponseWriter, req *http.Request) {
-		body, _ := io.ReadAll(req.Body)
-		var one struct{ ID string }
-		_ = json.Unmarshal(body, &one) // a batch has no id of its own
-		r.mu.Lock()
-		defer r.mu.Unlock()
-		if one.ID != "" {
-			r.seen[one.ID] = true
-		}
-	})}
-	r.server = server
-	go server.Serve(listener)
-	t.Cleanup(func() { server.Close() })
-}
-
-func (r *receiver) count() int {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return len(r.seen)
-}
 
 func eventually(t *testing.T, within time.Duration, check func() string) {
 	t.Helper()
@@ -75,14 +35,11 @@ func eventually(t *testing.T, within time.Duration, check func() string) {
 
 func TestOneDestinationFailsAndRecoversByItself(t *testing.T) {
 	dir := t.TempDir()
-	at := func(name string) string { return "file:///" + filepath.ToSlash(filepath.Join(dir, name)) }
-	analytics, events := &receiver{addr: "127.0.0.1:0", seen: map[string]bool{}}, &receiver{addr: "127.0.0.1:0", seen: map[string]bool{}}
-	analytics.start(t)
-	events.start(t)
+	events, dashboards := newQueue(t), newDashboards(t)
 	var mu sync.Mutex
 	var alerts []string
 	s, err := open(t.Context(), settings{
-		dir: dir, backup: at("backup"), recovery: at("recovery"), analytics: "http://" + analytics.addr, events: "http://" + events.addr,
+		dir: dir, sinks: sinks{backup: directory(dir, "backup"), recovery: directory(dir, "recovery"), dashboards: dashboards.driver, events: events.driver},
 		giveUpAfter: 2 * time.Second, retryEvery: 500 * time.Millisecond,
 		alert: func(title string) {
 			mu.Lock()
@@ -119,7 +76,7 @@ func TestOneDestinationFailsAndRecoversByItself(t *testing.T) {
 	write := func(n int) {
 		t.Helper()
 		for range n {
-			if _, err := s.db.Resource("orders").Insert(t.Context(), store.Record{"total": "99.50", "status": "new"}); err != nil {
+			if err := s.order(t.Context(), "99.50"); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -135,12 +92,12 @@ func TestOneDestinationFailsAndRecoversByItself(t *testing.T) {
 		}
 	}
 
-	events.server.Close()
+	back := events.cut()
 	write(during)
 	eventually(t, time.Minute, func() string {
 		for _, path := range []string{"/health", "/health/replication"} {
 			status, failed, body := get(path)
-			if status != http.StatusServiceUnavailable || failed["events"] != during || failed["total"] != during || failed["backup"]+failed["recovery"]+failed["analytics"] != 0 {
+			if status != http.StatusServiceUnavailable || failed["events"] != during || failed["total"] != during || failed["backup"]+failed["recovery"]+failed["dashboards"] != 0 {
 				return fmt.Sprintf("%s answers %d: %s", path, status, body)
 			}
 		}
@@ -151,11 +108,18 @@ func TestOneDestinationFailsAndRecoversByItself(t *testing.T) {
 		t.Errorf("the alerts are %q, want %q once", alerts, want)
 	}
 	mu.Unlock()
-	if n, err := s.replicator.LogCount(t.Context(), replicator.Query{Status: replicator.StatusFailed, Destination: "events", RetryCountBelow: 3}); n != during || err != nil {
-		t.Errorf("%d deliveries wait for the recovery job with all its tries left (%v), want %d", n, err, during)
+	eventually(t, time.Minute, func() string {
+		if n := s.replicator.Stats().Destinations["events"].Failed; n < during {
+			return fmt.Sprintf("%d deliveries were given up", n)
+		}
+		return ""
+	})
+	// The guide's query of what the recovery job may send.
+	if n, err := s.logs.Count(t.Context(), store.Filter{"status": "failed", "retryCount": map[string]any{"$lt": 3}}); n != during || err != nil {
+		t.Errorf("%d deliveries wait for the recovery job with tries left (%v), want %d", n, err, during)
 	}
 
-	events.start(t)
+	back()
 	eventually(t, time.Minute, func() string {
 		for _, path := range []string{"/health", "/health/replication"} {
 			if status, _, body := get(path); status != http.StatusOK {
@@ -164,11 +128,20 @@ func TestOneDestinationFailsAndRecoversByItself(t *testing.T) {
 		}
 		return ""
 	})
-	if n := events.count(); n != before+during {
-		t.Errorf("%d events arrived, want %d", n, before+during)
-	}
 	if err := s.replicator.Flush(t.Context()); err != nil {
 		t.Fatal(err)
+	}
+	if n := len(events.changes()); n != before+during {
+		t.Errorf("%d events arrived, want %d", n, before+during)
+	}
+	orders := dashboards.orders()
+	for id, sum := range orders {
+		if sum != 99.5 {
+			t.Errorf("the dashboards have order %s with %v", id, sum)
+		}
+	}
+	if len(orders) != before+during {
+		t.Errorf("the dashboards have %d orders, want %d", len(orders), before+during)
 	}
 	for name, d := range s.replicator.Stats().Destinations {
 		if d.Lag != 0 || d.Waiting != 0 {
@@ -176,7 +149,7 @@ func TestOneDestinationFailsAndRecoversByItself(t *testing.T) {
 		}
 	}
 	for _, name := range []string{"backup", "recovery"} {
-		copied, err := store.Open(t.Context(), at(name))
+		copied, err := store.Open(t.Context(), directory(dir, name))
 		if err != nil {
 			t.Fatal(err)
 		}

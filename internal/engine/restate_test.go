@@ -187,10 +187,10 @@ func TestARepeatThatIsAcceptedOpensItsLane(t *testing.T) {
 // killedRetry leaves failures marked of which the journal does not know.
 func (s *site) killedRetry() {
 	s.t.Helper()
-	refusing := s.cfg
-	refusing.Journal = full{s.cfg.Journal}
+	dying := s.cfg
+	dying.Journal, dying.Ledger = full{s.cfg.Journal}, &once{Ledger: s.cfg.Ledger}
 	for rows := range s.ledger.Failures(ledger.Query{}, 10) {
-		if _, err := engine.New(refusing).Retry(s.t.Context(), rows); !errors.Is(err, cdc.ErrJournalFull) {
+		if _, err := engine.New(dying).Retry(s.t.Context(), rows); !errors.Is(err, cdc.ErrJournalFull) {
 			s.t.Fatal(err)
 		}
 		for _, row := range rows {

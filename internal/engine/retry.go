@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -17,29 +18,47 @@ import (
 const readsAtOnce = 32
 
 // Retry puts failures on the road again that the ledger gave, those of a record together
-// and in order, and gives how many they were. Those of a target that wants state go as
-// what their record is now, which is read from the source; where that can't be had, and
-// at any other target, they go as they were, those of a lane in their order. What follows
-// them and is held goes behind them.
+// and in order, and gives how many they were, also beside an error. What is there already is
+// left alone. Those of a target that wants state go as what their record is now, which is
+// read from the source; where that can't be had, and at any other target, they go as they
+// were, those of a lane in their order. What follows them and is held goes behind them.
 //
-// A row is marked before the journal has what sends it. What was marked by one who was
-// killed in between goes after the next Start. A row that is on the road twice goes once.
-// The engine need not run.
+// A row is marked before the journal has what sends it, and not any more if the journal
+// does not take that. What was marked by one who was killed in between goes after the next
+// Start. A row that is on the road twice goes once. The engine need not run.
 func (e *Engine) Retry(ctx context.Context, rows []ledger.Row) (n int, err error) {
 	sendable, _, err := e.sendable(rows)
 	if err != nil {
 		return 0, fmt.Errorf("%s: %w", e.cfg.Name, err)
 	}
-	marked, err := e.cfg.Ledger.Amend(sendable, func(row *ledger.Row) {
-		if !row.WillRetry {
-			row.RetryCount++
+	var marked []ledger.Row
+	// Looked at where it is changed: somebody else may send the same rows at this moment.
+	_, err = e.cfg.Ledger.Amend(sendable, func(row *ledger.Row) {
+		if row.WillRetry {
+			return
 		}
+		row.RetryCount++
 		// What is held goes when what it waits for has gone.
 		row.WillRetry = row.Status == ledger.Failed || !e.cfg.Hold
+		marked = append(marked, *row)
 	})
 	if err != nil {
 		return 0, fmt.Errorf("%s: %w", e.cfg.Name, err)
 	}
+	unsent, err := e.send(ctx, marked)
+	if err != nil {
+		_, unmarked := e.cfg.Ledger.Amend(unsent, func(row *ledger.Row) {
+			row.RetryCount--
+			row.WillRetry = false
+		})
+		err = fmt.Errorf("%s: %w", e.cfg.Name, errors.Join(err, unmarked))
+	}
+	return len(marked) - len(unsent), err
+}
+
+// send puts into the journal what sends marked rows, and gives those for which it could
+// not.
+func (e *Engine) send(ctx context.Context, marked []ledger.Row) (unsent []ledger.Row, err error) {
 	limited, _ := e.cfg.Driver.(cdc.Limited)
 	var states, events []ledger.Row
 	for _, row := range marked {
@@ -49,14 +68,15 @@ func (e *Engine) Retry(ctx context.Context, rows []ledger.Row) (n int, err error
 			states = append(states, row)
 		}
 	}
-	unread, err := e.restate(ctx, states)
+	left, err := e.restate(ctx, states)
+	left = append(events, left...)
 	if err == nil {
-		err = e.recallLanes(ctx, append(events, unread...))
+		err = e.recallLanes(ctx, left)
 	}
 	if err != nil {
-		return 0, fmt.Errorf("%s: %w", e.cfg.Name, err)
+		return left, err
 	}
-	return len(marked), nil
+	return nil, nil
 }
 
 // sendable parts the rows: what stands for a range of changes that is lost, or has no route
@@ -121,7 +141,7 @@ func (e *Engine) retryMarked(ctx context.Context) error {
 			_, err = e.cfg.Ledger.Amend(stuck, func(row *ledger.Row) { row.WillRetry = false })
 		}
 		if err == nil && len(rows) > 0 {
-			_, err = e.Retry(ctx, rows)
+			_, err = e.send(ctx, rows)
 		}
 		if err != nil {
 			return err
@@ -131,7 +151,7 @@ func (e *Engine) retryMarked(ctx context.Context) error {
 }
 
 // restate sends the present states of the records that the rows are about, and gives the
-// rows of those whose state no route carries.
+// rows of those that it did not: whose state no route carries, or because of the error.
 func (e *Engine) restate(ctx context.Context, rows []ledger.Row) (left []ledger.Row, err error) {
 	var records [][]ledger.Row
 	for first, i := 0, 1; i <= len(rows); i++ {
@@ -155,23 +175,21 @@ func (e *Engine) restate(ctx context.Context, rows []ledger.Row) (left []ledger.
 				if err != nil || !ok {
 					return err
 				}
-				carried[i] = true
 				// Within Read, so that no write comes in between: whatever is written later
 				// stands behind it in the journal.
 				_, err = e.cfg.Journal.AppendTo(ctx, e.cfg.Name, []cdc.Change{restatement(newest.Target, change)}, nil)
+				carried[i] = err == nil
 				return err
 			})
 		})
 	}
-	if err := group.Wait(); err != nil {
-		return nil, err
-	}
+	err = group.Wait()
 	for i, of := range records {
 		if !carried[i] {
 			left = append(left, of...)
 		}
 	}
-	return left, nil
+	return left, err
 }
 
 // former gives the states of a record that a target may hold, since what failed of it was
@@ -238,11 +256,12 @@ func (e *Engine) present(row *ledger.Row, former []cdc.Record, record cdc.Record
 	return cdc.Change{}, false, nil
 }
 
-// recallLanes calls for the failures of the lanes in which the rows stand.
+// recallLanes calls for the failures of the lanes in which the rows stand. What is held
+// goes with the failure before it, and is not called for if that is on the road.
 func (e *Engine) recallLanes(ctx context.Context, rows []ledger.Row) error {
 	type lane struct{ target, name string }
 	var changes []cdc.Change
-	called := map[lane]bool{}
+	called, moving := map[lane]bool{}, map[lane]bool{}
 	for i := range rows {
 		row := &rows[i]
 		lanes, err := e.lanes(row)
@@ -258,10 +277,19 @@ func (e *Engine) recallLanes(ctx context.Context, rows []ledger.Row) error {
 			if !e.cfg.Hold {
 				at.name += "\x00" + row.Change.RecordKey().String()
 			}
-			if !called[at] {
-				called[at] = true
-				changes = append(changes, recall(row.Target, name, &row.Change))
+			if called[at] || row.Status == ledger.Held && moving[at] {
+				continue
 			}
+			if row.Status == ledger.Held {
+				if moving[at], err = e.moves(row.Target, name, &row.Change); err != nil {
+					return err
+				}
+				if moving[at] {
+					continue
+				}
+			}
+			called[at] = true
+			changes = append(changes, recall(row.Target, name, &row.Change))
 		}
 	}
 	if len(changes) == 0 {
@@ -269,6 +297,26 @@ func (e *Engine) recallLanes(ctx context.Context, rows []ledger.Row) error {
 	}
 	_, err := e.cfg.Journal.AppendTo(ctx, e.cfg.Name, changes, nil)
 	return err
+}
+
+// moves reports whether the first failure of a lane is on the road.
+func (e *Engine) moves(target, lane string, of *cdc.Change) (bool, error) {
+	first, verdicts, err := e.oldest(target, lane, of)
+	if err != nil || len(verdicts) == 0 {
+		return false, err
+	}
+	q := ledger.Query{Destination: e.cfg.Name, Target: target, Resource: first.Resource, RecordID: first.RecordID}
+	for rows, err := range e.cfg.Ledger.Failures(q, failuresAtOnce) {
+		if err != nil {
+			return false, err
+		}
+		for i := range rows {
+			if rows[i].Change.ChangeID == first.ChangeID {
+				return rows[i].WillRetry, nil
+			}
+		}
+	}
+	return false, nil
 }
 
 // Discard takes failures for wanted no more that the ledger gave, and gives how many

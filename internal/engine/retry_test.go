@@ -397,7 +397,7 @@ func TestRetryWithoutASourceSendsWhatIsStored(t *testing.T) {
 }
 
 // A killed process has marked rows and sent nothing, or sent and not settled: the next
-// Retry, or the journal, gets them there, and no row is doubled.
+// Start, or the journal, gets them there, and no row is doubled.
 func TestRetrySurvivesBeingKilled(t *testing.T) {
 	for _, events := range []bool{true, false} {
 		d := newPicky(cdc.Limits{Events: events, Items: 1}, everything)
@@ -407,22 +407,25 @@ func TestRetrySurvivesBeingKilled(t *testing.T) {
 		s.write(cdc.Updated, "a", 2)
 		s.drain()
 		d.mend()
-		refusing := s.cfg
-		refusing.Journal = full{s.cfg.Journal}
-		var failed []ledger.Row
-		for rows := range s.ledger.Failures(ledger.Query{}, 10) {
-			failed = rows
-		}
-		if _, err := engine.New(refusing).Retry(t.Context(), failed); !errors.Is(err, cdc.ErrJournalFull) {
-			t.Fatal(err)
-		}
+		s.stop()
+		s.killedRetry()
 		s.expect("a", "1 failed", "2 failed")
-		s.stop() // then the engine does not run
 		for range 3 {
-			s.retry(ledger.Query{})
+			if n := s.retry(ledger.Query{}); n != 0 {
+				t.Errorf("%d that are marked were put back", n)
+			}
+		}
+		settled := make(chan struct{}, 10)
+		s.watch = func(n engine.Notice) {
+			if n.Kind == engine.NoteSettled {
+				settled <- struct{}{}
+			}
 		}
 		cursor, _ := s.journal.Cursor("dest")
 		s.start()
+		for range map[bool]int{true: 2, false: 1}[events] {
+			<-settled
+		}
 		s.drain()
 		s.stop()
 		if err := s.journal.SaveCursor("dest", cursor); err != nil {
@@ -432,7 +435,7 @@ func TestRetrySurvivesBeingKilled(t *testing.T) {
 		s.drain()
 		s.stop()
 		s.expect("a", "1 replicated", "2 replicated")
-		if got := d.got("a"); events && !slices.Equal(got, []int64{1, 2}) || got[len(got)-1] != 2 {
+		if got := d.got("a"); events && !slices.Equal(got, []int64{1, 2}) || !slices.Contains(got, 2) || got[len(got)-1] != 2 {
 			t.Errorf("%v arrived", got)
 		}
 	}
@@ -443,6 +446,129 @@ type full struct{ engine.Journal }
 
 func (full) AppendTo(context.Context, string, []cdc.Change, *journal.Watch) (int, error) {
 	return 0, cdc.ErrJournalFull
+}
+
+// filling is a journal that takes some more, and then nothing.
+type filling struct {
+	engine.Journal
+	some atomic.Int64
+}
+
+func (f *filling) AppendTo(ctx context.Context, to string, changes []cdc.Change, w *journal.Watch) (int, error) {
+	if f.some.Add(-1) < 0 {
+		return 0, cdc.ErrJournalFull
+	}
+	return f.Journal.AppendTo(ctx, to, changes, w)
+}
+
+// once is a ledger that can be amended once: a process is killed after that.
+type once struct {
+	engine.Ledger
+	amended bool
+}
+
+func (o *once) Amend(rows []ledger.Row, change func(*ledger.Row)) ([]ledger.Row, error) {
+	if o.amended {
+		return nil, errBroken
+	}
+	o.amended = true
+	return o.Ledger.Amend(rows, change)
+}
+
+// What is on the road is not sent there again, however often somebody asks, and whether
+// the engine runs or not.
+func TestRetryLeavesWhatIsOnTheRoad(t *testing.T) {
+	for name, c := range map[string]struct{ events, hold bool }{"states": {false, false}, "events": {true, false}, "held": {true, true}} {
+		t.Run(name, func(t *testing.T) {
+			d := newPicky(cdc.Limits{Events: c.events, Items: 1}, everything)
+			s := newSite(t, d, func(cfg *engine.Config) { cfg.Hold = c.hold })
+			for n := range int64(3) {
+				s.write(cdc.Updated, "a", n)
+				s.drain()
+			}
+			s.stop()
+			want := map[bool]int{false: 3, true: 1}[c.hold]
+			if n := s.retry(ledger.Query{Status: ledger.Failed}); n != want {
+				t.Errorf("%d were put back, want %d", n, want)
+			}
+			last := s.journal.Last()
+			for range 3 {
+				if n := s.retry(ledger.Query{Status: ledger.Failed}); n != 0 {
+					t.Errorf("%d that are on the road were put back", n)
+				}
+				s.retry(ledger.Query{})
+			}
+			if now := s.journal.Last(); now != last {
+				t.Errorf("%d frames for what is on the road", now-last)
+			}
+			for _, row := range s.rows("a") {
+				if row.Status == ledger.Failed && (row.RetryCount != 1 || !row.WillRetry) {
+					t.Errorf("%+v", row)
+				}
+			}
+			d.mend()
+			s.start()
+			s.drain()
+			s.expect("a", "0 replicated", "1 replicated", "2 replicated")
+			if got := d.got("a"); got[len(got)-1] != 2 || c.events && len(got) != 3 {
+				t.Errorf("%v arrived", got)
+			}
+			s.stop()
+		})
+	}
+}
+
+// What the journal does not take is not on the road, and does not count as put there.
+func TestRetryThatTheJournalRefuses(t *testing.T) {
+	for _, events := range []bool{true, false} {
+		t.Run(fmt.Sprint("events=", events), func(t *testing.T) {
+			d := newPicky(cdc.Limits{Events: events, Items: 1}, everything)
+			s := newSite(t, d, nil)
+			for _, id := range []string{"a", "b", "c"} {
+				s.write(cdc.Updated, id, 1)
+			}
+			s.drain()
+			s.stop()
+			// One frame is taken: of states one record's, of events all three's or none.
+			refusing := &filling{Journal: s.cfg.Journal}
+			taken := 0
+			if !events {
+				taken = 1
+				refusing.some.Store(1)
+			}
+			cfg := s.cfg
+			cfg.Journal = refusing
+			var failed []ledger.Row
+			for rows := range s.ledger.Failures(ledger.Query{}, 10) {
+				failed = rows
+			}
+			if n, err := engine.New(cfg).Retry(t.Context(), failed); n != taken || !errors.Is(err, cdc.ErrJournalFull) {
+				t.Errorf("%d were put back, want %d (%v)", n, taken, err)
+			}
+			marked := 0
+			for _, row := range append(append(s.rows("a"), s.rows("b")...), s.rows("c")...) {
+				if row.WillRetry {
+					marked++
+				}
+				if row.WillRetry != (row.RetryCount == 1) {
+					t.Errorf("%+v", row)
+				}
+			}
+			if marked != taken {
+				t.Errorf("%d rows are marked, want %d", marked, taken)
+			}
+			d.mend()
+			if n := s.retry(ledger.Query{}); n != 3-taken {
+				t.Errorf("%d were put back by the next, want %d", n, 3-taken)
+			}
+			s.start()
+			s.drain()
+			for _, id := range []string{"a", "b", "c"} {
+				s.expect(id, "1 replicated")
+			}
+			s.stop()
+		})
+	}
 }
 
 // With Hold, Retry lets a lane's changes go in order, those too that came while it was

@@ -29,9 +29,8 @@ func (l *Ledger) Rows(q Query) iter.Seq2[Row, error] {
 	return func(yield func(Row, error) bool) {
 		left := q.limit()
 		names := codec.NewInterner()
-		var after []byte
-		for left > 0 {
-			chunk, last, err := l.chunk(&q, after, min(left, chunkRows), names)
+		for at := (places)(nil); left > 0; {
+			chunk, next, err := l.chunk(&q, at, min(left, chunkRows), names)
 			for _, row := range chunk {
 				if !yield(row, nil) {
 					return
@@ -41,21 +40,25 @@ func (l *Ledger) Rows(q Query) iter.Seq2[Row, error] {
 				yield(Row{}, err)
 				return
 			}
-			if len(chunk) == 0 {
+			if len(next) == 0 {
 				return
 			}
 			left -= len(chunk)
-			after = last
+			at = next
 		}
 	}
 }
 
-// chunk gives the next rows, at most n of them, after the one whose index key is
-// after, and the index key of the last.
-func (l *Ledger) chunk(q *Query, after []byte, n int, names *codec.Interner) (rows []Row, last []byte, err error) {
+// places are the groups that a query has not come to the end of, by their numbers, each
+// with the index key that is next. So what a chunk has passed in search of the next row of
+// a group is not passed again by those that follow. nil is the beginning.
+type places map[uint32][]byte
+
+// chunk gives the next rows, at most n of them, and where to go on.
+func (l *Ledger) chunk(q *Query, at places, n int, names *codec.Interner) (rows []Row, next places, err error) {
 	err = l.guard("read", func() error {
 		return l.db.View(func(tx *bolt.Tx) error {
-			m, err := newMerge(tx, q, after)
+			m, err := newMerge(tx, q, at)
 			if err != nil {
 				return err
 			}
@@ -69,14 +72,14 @@ func (l *Ledger) chunk(q *Query, after []byte, n int, names *codec.Interner) (ro
 					return err
 				}
 				rows = append(rows, row)
-				last = append(last[:0], s.key...)
 				size += len(value)
 				m.advance()
 			}
+			next = m.places()
 			return nil
 		})
 	})
-	return rows, last, err
+	return rows, next, err
 }
 
 // Count gives the number of rows that Rows would give. It reads the index alone,
@@ -150,31 +153,25 @@ type stretch struct {
 	key    []byte // where it stands, nil at the end
 }
 
-// newStretch stands on the newest selected row of the group that is older than the
-// one whose index key is after.
-func newStretch(tx *bolt.Tx, g *group, q *Query, after []byte) *stretch {
+// newStretch stands on the newest selected row of the group, from an index key on if that
+// is not nil.
+func newStretch(tx *bolt.Tx, g *group, q *Query, from []byte) *stretch {
 	s := &stretch{group: g, cursor: tx.Bucket(indexBucket).Cursor(), query: q}
 	s.any = q.RecordID == "" && q.RetryCountBelow == 0 && !q.Resting
 	s.oldest = binary.BigEndian.AppendUint32(nil, g.number)
 	if !q.Since.IsZero() {
 		s.oldest = binary.BigEndian.AppendUint64(s.oldest, stamp(q.Since))
 	}
-	s.settle(before(s.cursor, upperBound(g, q, after)))
+	s.settle(before(s.cursor, upperBound(g, q, from)))
 	return s
 }
 
-// upperBound gives a key that is above all of the group's that the query selects
-// after the given one, and above no other of the group.
-func upperBound(g *group, q *Query, after []byte) []byte {
+// upperBound gives a key that is above all of the group's that the query selects, from an
+// index key on, and above no other of the group.
+func upperBound(g *group, q *Query, from []byte) []byte {
 	switch {
-	case after != nil:
-		bound := append(binary.BigEndian.AppendUint32(nil, g.number), after[groupLen:]...)
-		if g.number < binary.BigEndian.Uint32(after) {
-			// Rows of one change with one time are ordered by their groups, so this
-			// group's is still to come.
-			bound = append(bound, 0)
-		}
-		return bound
+	case from != nil:
+		return append(bytes.Clone(from), 0)
 	case !q.Until.IsZero():
 		return binary.BigEndian.AppendUint64(binary.BigEndian.AppendUint32(nil, g.number), stamp(q.Until))
 	}
@@ -212,19 +209,32 @@ func (s *stretch) takes(value []byte) bool {
 // merge is a heap of the stretches that are not at their end.
 type merge []*stretch
 
-func newMerge(tx *bolt.Tx, q *Query, after []byte) (merge, error) {
+func newMerge(tx *bolt.Tx, q *Query, at places) (merge, error) {
 	groups, err := groupsFor(tx, q)
 	if err != nil {
 		return nil, err
 	}
 	var m merge
 	for i := range groups {
-		if s := newStretch(tx, &groups[i], q, after); s.key != nil {
+		from, left := at[groups[i].number]
+		if at != nil && !left {
+			continue
+		}
+		if s := newStretch(tx, &groups[i], q, from); s.key != nil {
 			m = append(m, s)
 		}
 	}
 	heap.Init(&m)
 	return m, nil
+}
+
+// places gives where its stretches stand, to be kept beyond the transaction.
+func (m merge) places() places {
+	at := places{}
+	for _, s := range m {
+		at[s.group.number] = bytes.Clone(s.key)
+	}
+	return at
 }
 
 func (m merge) newest() *stretch { return m[0] }
