@@ -85,8 +85,10 @@ func (k Kind) MarshalText() ([]byte, error) { return []byte(k.String()), nil }
 
 // Event is a live notice. Which fields are set depends on its Kind.
 type Event struct {
-	Kind        Kind
-	Time        time.Time
+	Kind Kind
+	// Time is when it happened, by this machine's clock.
+	Time time.Time
+	// Destination is its name, "" if the event is about none.
 	Destination string
 
 	// Of a delivery:
@@ -179,6 +181,11 @@ func (r *Replicator) notify(run *running, d Destination) func(engine.Notice) {
 			r.leave(run, d.Name, n.Err)
 			return
 		}
+		// Asked each time: the level of a logger may be changed while it runs.
+		debug := logger.Enabled(context.Background(), slog.LevelDebug)
+		if n.Kind == engine.NoteSettled && n.Err == nil && !debug && !r.hub.Heard() {
+			return // nobody hears of what went well
+		}
 		e := event(d.Name, n)
 		r.hub.Publish(e)
 		switch e.Kind {
@@ -189,8 +196,7 @@ func (r *Replicator) notify(run *running, d Destination) func(engine.Notice) {
 		case BreakerClosed:
 			logger.Warn("destination available again")
 		default:
-			// Asked each time: the level of a logger may be changed while it runs.
-			if logger.Enabled(context.Background(), slog.LevelDebug) {
+			if debug {
 				logger.Debug(e.Kind.String(), "resource", e.Resource, "record", e.RecordID, "operation", e.Operation, "duration", e.Duration, "error", e.Err)
 			}
 		}

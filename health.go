@@ -46,23 +46,27 @@ const (
 // Health is a judgement of the present Stats and of the last five minutes of the
 // log. It holds no secret.
 type Health struct {
+	// Status judges the whole.
 	Status HealthStatus
 	// Reason says everything that is wrong, "" if it is healthy.
 	Reason string
 	// Destinations by their name.
 	Destinations map[string]DestinationHealth
 	// InDoubt is how many records had a write whose end isn't known yet.
-	InDoubt   int
+	InDoubt int
+	// Timestamp is when it was judged.
 	Timestamp time.Time
 }
 
 // DestinationHealth is the judgement of one destination.
 type DestinationHealth struct {
 	Status HealthStatus
+	// Reason says everything that is wrong, "" if it is healthy.
 	Reason string
 	// Failed is how many deliveries failed within the last five minutes, given up or to be
 	// tried again.
-	Failed      int
+	Failed int
+	// Lag, Waiting and BreakerOpen are as in DestinationStats.
 	Lag         time.Duration
 	Waiting     uint64
 	BreakerOpen bool

@@ -85,17 +85,21 @@ func (l LogRow) MarshalJSON() ([]byte, error) {
 // Query selects rows of the log: those that have the value of every field that is
 // set.
 type Query struct {
+	// Destination, Target, Resource, RecordID and Status are as in LogRow.
 	Destination string
 	Target      string
 	Resource    string
 	RecordID    string
 	Status      Status
-	Since       time.Time // rows at or after
-	Until       time.Time // rows before
+	// Since and Until select by LogRow.Timestamp: rows at or after the one, before the
+	// other.
+	Since time.Time
+	Until time.Time
 	// RetryCountBelow selects rows that were put back on the road less often, by Retry or
 	// Options.RetryFailedEvery. 0 selects all.
 	RetryCountBelow int
-	Limit           int // the newest so many; 0 is no limit
+	// Limit selects the newest so many. 0 is no limit.
+	Limit int
 }
 
 // Log gives the rows that the query selects, newest first. Among them are those of

@@ -1,6 +1,6 @@
 // Package replicator carries the changes of a resource store to other places: s3db
-// buckets, webhooks, and whatever a [Driver] is written for. It runs inside the
-// process that owns the store. A write is announced in a journal on disk before the
+// buckets, tables of PostgreSQL and BigQuery, queues of SQS, webhooks, and whatever a
+// [Driver] is written for. It runs inside the process that owns the store. A write is announced in a journal on disk before the
 // store applies it, so that it is delivered even if the process dies in between; each
 // destination then reads the journal at its own pace.
 //

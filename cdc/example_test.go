@@ -1,6 +1,7 @@
 package cdc_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"time"
@@ -80,4 +81,52 @@ func ExampleBatchError() {
 	// true transient 0s
 	// false permanent 0s
 	// false transient 2s
+}
+
+// Decimals keep their digits, and compare by value.
+func ExampleParseDecimal() {
+	price, err := cdc.ParseDecimal("19.90")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	same, _ := cdc.ParseDecimal("19.9")
+	fmt.Println(price, price == same, price.Cmp(same) == 0, price.Float64())
+	_, err = cdc.ParseDecimal("19,90")
+	fmt.Println(err)
+	// Output:
+	// 19.90 false true 19.9
+	// cdc: "19,90" is not a decimal number
+}
+
+// printer is a driver: it prints. One that fails says whose fault it is, and of a batch
+// which of its deliveries.
+type printer struct{}
+
+func (printer) Name() string { return "printer" }
+
+func (printer) Apply(_ context.Context, batch []cdc.Delivery) error {
+	errs, failed := make([]error, len(batch)), false
+	for i, d := range batch {
+		if len(d.Record.String("name")) > 8 {
+			errs[i], failed = cdc.Permanent(errors.New("the name does not fit on the label")), true
+			continue
+		}
+		fmt.Println(d.Op, d.RecordID, "at", d.Target)
+	}
+	if failed {
+		return &cdc.BatchError{Errs: errs}
+	}
+	return nil
+}
+
+func ExampleDriver() {
+	var d cdc.Driver = printer{}
+	fmt.Println(d.Apply(context.Background(), []cdc.Delivery{
+		{Change: cdc.Change{Op: cdc.Inserted, RecordID: "u1"}, Target: "labels", Record: cdc.Record{"name": "Ann"}},
+		{Change: cdc.Change{Op: cdc.Updated, RecordID: "u2"}, Target: "labels", Record: cdc.Record{"name": "Bartholomew"}},
+	}))
+	// Output:
+	// inserted u1 at labels
+	// 1 of 2 deliveries failed, the first: the name does not fit on the label
 }

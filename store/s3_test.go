@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -99,6 +100,43 @@ func TestServerHiccups(t *testing.T) {
 				t.Errorf("announcements ended -want +got\n%s", diff)
 			}
 		})
+	}
+}
+
+// TestListAsksAhead: the next page of names is asked for while the present one is read, and
+// not for somebody who wants only a few.
+func TestListAsksAhead(t *testing.T) {
+	const page, records = 1000, 1100
+	db, proxy := behind(t)
+	r := db.Resource("r")
+	recs := make([]store.Record, records)
+	for i := range recs {
+		recs[i] = store.Record{"id": fmt.Sprintf("%04d", i)}
+	}
+	if _, err := r.InsertMany(t.Context(), recs); err != nil {
+		t.Fatal(err)
+	}
+	var pages atomic.Int64
+	proxy.Judge(func(req *http.Request) testbed.WebFault {
+		if req.URL.Query().Has("list-type") {
+			pages.Add(1)
+		}
+		return testbed.WebFault{}
+	})
+	for taken, want := range map[int]int64{1: 1, page / 4: 1, page*3/4 + 1: 2, records: 2} {
+		pages.Store(0)
+		n := 0
+		for rec, err := range r.List(t.Context()) {
+			if want := fmt.Sprintf("%04d", n); err != nil || rec.String("id") != want {
+				t.Fatalf("record %s comes as %v, %v", want, rec, err)
+			}
+			if n++; n == taken {
+				break
+			}
+		}
+		if got := pages.Load(); n != taken || got != want {
+			t.Errorf("%d records were read of the first %d, with %d pages of names; want %d", n, taken, got, want)
+		}
 	}
 }
 

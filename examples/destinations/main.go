@@ -1,12 +1,13 @@
 // Destinations carries each write of a store to all who want it: a backup gets users and
 // orders, a table of PostgreSQL the orders in the shape of the reports, a queue of SQS
-// the orders as events, and the CRM the new users, by webhook.
+// the orders as events, and the CRM the new users, by webhook. What the environment does
+// not name is a directory, or within the process:
 //
+//	go run ./examples/destinations
 //	POSTGRES_URL=postgres://user:password@localhost:5432/analytics \
 //	SQS_QUEUE_URL=https://sqs.us-east-1.amazonaws.com/123456789012/orders.fifo \
-//	CRM_URL=https://crm.example.com/api/users CRM_TOKEN=… go run ./examples/destinations
-//
-// BACKUP_URL may name a bucket for the backup; without it, it is a directory.
+//	CRM_URL=https://crm.example.com/api/users CRM_TOKEN=… BACKUP_URL=s3://KEY:SECRET@backup \
+//		go run ./examples/destinations
 package main
 
 import (
@@ -15,19 +16,15 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"os"
 	"os/signal"
 	"path/filepath"
-	"slices"
 	"time"
 
 	"github.com/s3db-go/replicator"
-	"github.com/s3db-go/replicator/drivers/postgres"
 	"github.com/s3db-go/replicator/drivers/s3db"
 	"github.com/s3db-go/replicator/drivers/sqs"
 	"github.com/s3db-go/replicator/drivers/webhook"
-	"github.com/s3db-go/replicator/store"
 )
 
 func main() {
@@ -50,17 +47,8 @@ func main() {
 	}
 }
 
-// places are where the destinations are.
-type places struct {
-	backup   string
-	database string
-	queue    sqs.Options
-	crm      webhook.Options
-}
-
 // destinations say who gets what.
 func destinations(at places) []replicator.Destination {
-	at.crm.Body = webhook.Bare // the CRM's interface takes users, and knows nothing of changes
 	return []replicator.Destination{
 		{
 			Name:   "backup",
@@ -69,7 +57,7 @@ func destinations(at places) []replicator.Destination {
 		},
 		{
 			Name:   "analytics",
-			Driver: postgres.New(postgres.Options{ConnectionString: at.database}),
+			Driver: at.tables(),
 			Routes: []replicator.Route{{
 				From: "orders",
 				To:   "analytics_orders",
@@ -81,12 +69,12 @@ func destinations(at places) []replicator.Destination {
 		},
 		{
 			Name:   "events",
-			Driver: sqs.New(at.queue),
+			Driver: at.events(),
 			Routes: replicator.Routes("orders"),
 		},
 		{
 			Name:   "crm",
-			Driver: webhook.New(at.crm),
+			Driver: at.contacts(),
 			Routes: []replicator.Route{{
 				From:    "users",
 				Actions: replicator.Inserted, // only new users
@@ -98,59 +86,22 @@ func destinations(at places) []replicator.Destination {
 	}
 }
 
-// open opens the store, and a replicator on it that is started.
-func open(ctx context.Context, dir string, at places) (*store.DB, *replicator.Replicator, error) {
-	db, err := store.Open(ctx, "file:///"+filepath.ToSlash(filepath.Join(dir, "shop")))
-	if err != nil {
-		return nil, nil, err
-	}
-	r, err := replicator.New(db, replicator.Options{Dir: filepath.Join(dir, "replicator"), Destinations: destinations(at)})
-	if err != nil {
-		return nil, nil, errors.Join(err, db.Close())
-	}
-	for _, definition := range []store.Definition{
-		{Name: "users", Attributes: store.Attributes{"name": "string", "email": "string"}, Timestamps: true},
-		{Name: "orders", Attributes: store.Attributes{"userId": "string", "total": "number"}, Timestamps: true},
-	} {
-		if _, err := db.CreateResource(ctx, definition); err != nil {
-			return nil, nil, errors.Join(err, db.Close())
-		}
-	}
-	if err := r.Start(ctx); err != nil {
-		return nil, nil, errors.Join(err, db.Close())
-	}
-	return db, r, nil
-}
-
 // run writes a user and an order, and tells what became of them.
 func run(ctx context.Context, out io.Writer, dir string, at places) (err error) {
+	stop, err := at.fill()
+	if err != nil {
+		return err
+	}
 	db, r, err := open(ctx, dir, at)
 	if err != nil {
-		return err
+		return errors.Join(err, stop())
 	}
-	defer func() {
-		// Delivers for ten seconds; what is left waits in the journal.
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
-		defer cancel()
-		err = errors.Join(err, r.Stop(ctx), db.Close())
-	}()
-	user, err := db.Resource("users").Insert(ctx, store.Record{"name": "Carol", "email": "carol@example.com"})
-	if err != nil {
-		return err
+	order, err := shop(ctx, db)
+	if err == nil {
+		err = errors.Join(r.Flush(ctx), check(ctx, out, r.Stats(), db, at, order))
 	}
-	order, err := db.Resource("orders").Insert(ctx, store.Record{"userId": user["id"], "total": 249.99})
-	if err != nil {
-		return err
-	}
-	if _, err := db.Resource("orders").Update(ctx, order.String("id"), store.Record{"total": 199.99}); err != nil {
-		return err
-	}
-	if err := r.Flush(ctx); err != nil {
-		return err
-	}
-	stats := r.Stats().Destinations
-	for _, name := range slices.Sorted(maps.Keys(stats)) {
-		fmt.Fprintf(out, "%-9s %d replicated, %d failed\n", name, stats[name].Replicated, stats[name].Failed)
-	}
-	return nil
+	// Delivers for ten seconds; what is left waits in the journal.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+	defer cancel()
+	return errors.Join(err, r.Stop(ctx), db.Close(), stop())
 }

@@ -11,13 +11,10 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"log"
-	"maps"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"time"
 
@@ -51,36 +48,17 @@ func public(c replicator.Change) (replicator.Record, error) {
 	return user, nil
 }
 
-// run fills the copy, and prints what is in it.
+// run fills the copy, and checks what is in it.
 func run(ctx context.Context, out io.Writer, dir, source, backup string) error {
 	db, err := store.Open(ctx, source, store.WithPassphrase("of the source"))
 	if err != nil {
 		return err
 	}
 	defer db.Close()
-	users, err := db.CreateResource(ctx, store.Definition{
-		Name: "users",
-		Attributes: store.Attributes{
-			"name":          "string|required",
-			"email":         "string|required",
-			"password":      "secret|required", // never replicated
-			"role":          "string",
-			"apiKey":        "string", // never replicated
-			"internalNotes": "string", // never replicated
-		},
-		Timestamps: true,
-	})
+	users, err := fill(ctx, db) // there before anything is replicated
 	if err != nil {
 		return err
 	}
-	bob := store.Record{
-		"id": "bob", "name": "Bob", "email": "bob@example.com", "password": "super-secret", "role": "admin",
-		"apiKey": "sk_live_abc123", "internalNotes": "VIP customer - priority support",
-	}
-	if _, err := users.Upsert(ctx, bob); err != nil { // there before anything is replicated
-		return err
-	}
-
 	r, err := replicator.New(db, replicator.Options{
 		Dir: filepath.Join(dir, "replicator"), // the journal; must outlive the process
 		Destinations: []replicator.Destination{{
@@ -107,30 +85,5 @@ func run(ctx context.Context, out io.Writer, dir, source, backup string) error {
 	if err := errors.Join(err, r.Stop(stopping)); err != nil {
 		return err
 	}
-	return show(ctx, out, backup)
-}
-
-// work is what happens meanwhile.
-func work(ctx context.Context, users *store.Resource) error {
-	eve := store.Record{"id": "eve", "name": "Eve", "email": "eve@example.org", "password": "hers", "internalNotes": "left in May"}
-	_, inserted := users.Upsert(ctx, eve)
-	_, updated := users.Update(ctx, "bob", store.Record{"email": "bob@example.net"})
-	return errors.Join(inserted, updated, users.Delete(ctx, "eve"))
-}
-
-// show prints the copy's records; it needs no passphrase, since nothing in it is secret.
-func show(ctx context.Context, out io.Writer, backup string) error {
-	copied, err := store.Open(ctx, backup)
-	if err != nil {
-		return err
-	}
-	defer copied.Close()
-	for user, err := range copied.Resource("users_backup").List(ctx) {
-		if err != nil {
-			return err
-		}
-		fmt.Fprintf(out, "%s: %s <%s> of %s, admin: %v; fields: %s\n", user["id"], user["name"], user["email"], user["domain"],
-			user.Bool("is_admin"), strings.Join(slices.Sorted(maps.Keys(user)), " "))
-	}
-	return nil
+	return check(ctx, out, backup)
 }

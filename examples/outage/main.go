@@ -6,14 +6,10 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"flag"
 	"fmt"
-	"io"
-	"net"
-	"net/http"
 	"os"
 	"path/filepath"
 	"time"
@@ -44,44 +40,12 @@ func record(ctx context.Context, dead time.Duration, out string) error {
 	if err != nil {
 		return err
 	}
-	for _, name := range r.names {
-		fmt.Printf("%-10s lagged behind by at most %v\n", name, r.worst(name).Round(time.Millisecond))
-	}
-	fmt.Printf("%d orders; after the outage %s had caught up within %v\n", r.orders, victim, r.caughtUp.Round(10*time.Millisecond))
-	return os.WriteFile(out, r.draw(), 0o644)
+	r.print(os.Stdout)
+	return errors.Join(r.check(dead), os.WriteFile(out, r.draw(), 0o644))
 }
 
 // victim is the destination that is taken away.
 const victim = "crm"
-
-const (
-	// writeEvery paces the orders, sampleEvery the looks at Stats.
-	writeEvery  = 10 * time.Millisecond
-	sampleEvery = 100 * time.Millisecond
-)
-
-// recording is what was seen of a run.
-type recording struct {
-	names      []string // of the destinations
-	samples    []sample
-	from, to   time.Duration // of the outage, since the begin
-	caughtUp   time.Duration // how long after it
-	orders     int
-	replicated map[string]uint64
-}
-
-// sample is one look at Stats.
-type sample struct {
-	at  time.Duration // since the begin
-	lag map[string]time.Duration
-}
-
-func (r *recording) worst(name string) (most time.Duration) {
-	for _, s := range r.samples {
-		most = max(most, s.lag[name])
-	}
-	return most
-}
 
 // run writes orders, and takes the victim away for so long.
 func run(ctx context.Context, dir string, dead time.Duration) (rec *recording, err error) {
@@ -125,46 +89,7 @@ func run(ctx context.Context, dir string, dead time.Duration) (rec *recording, e
 		err = errors.Join(err, r.Stop(stopping))
 	}()
 
-	begin := time.Now()
-	calm := max(dead/6, time.Second) // before and after
-	rec.from, rec.to = calm, calm+dead
-	write, look := time.NewTicker(writeEvery), time.NewTicker(sampleEvery)
-	defer write.Stop()
-	defer look.Stop()
-	away, back := time.After(rec.from), time.After(rec.to)
-	var returned time.Time
-	for over := false; !over; {
-		select {
-		case <-write.C:
-			if _, err := orders.Insert(ctx, store.Record{"total": 100}); err != nil {
-				return nil, err
-			}
-			rec.orders++
-		case <-look.C:
-			now := sample{time.Since(begin), map[string]time.Duration{}}
-			for name, s := range r.Stats().Destinations {
-				now.lag[name] = s.Lag
-			}
-			rec.samples = append(rec.samples, now)
-			switch {
-			case returned.IsZero():
-			case rec.caughtUp == 0 && now.lag[victim] < 2*sampleEvery:
-				rec.caughtUp = time.Since(returned)
-			case rec.caughtUp > 0:
-				over = time.Since(returned) > rec.caughtUp+calm
-			}
-		case <-away:
-			ill.stop()
-		case <-back:
-			if err := ill.start(); err != nil {
-				return nil, err
-			}
-			returned = time.Now()
-		case <-ctx.Done():
-			return nil, context.Cause(ctx)
-		}
-	}
-	if err := r.Flush(ctx); err != nil {
+	if err := errors.Join(rec.take(ctx, r, orders, ill, dead), r.Flush(ctx)); err != nil {
 		return nil, err
 	}
 	for name, s := range r.Stats().Destinations {
@@ -172,26 +97,3 @@ func run(ctx context.Context, dir string, dead time.Duration) (rec *recording, e
 	}
 	return rec, nil
 }
-
-// receiver is a server of webhooks that can go away and come back at its address.
-type receiver struct {
-	addr   string // "" before the first start
-	server *http.Server
-}
-
-func (r *receiver) start() error {
-	listener, err := net.Listen("tcp", cmp.Or(r.addr, "127.0.0.1:0"))
-	if err != nil {
-		return err
-	}
-	r.addr = listener.Addr().String()
-	r.server = &http.Server{ReadHeaderTimeout: 10 * time.Second, Handler: http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
-		_, _ = io.Copy(io.Discard, req.Body)
-	})}
-	go r.server.Serve(listener)
-	return nil
-}
-
-func (r *receiver) stop() { r.server.Close() }
-
-func (r *receiver) url() string { return "http://" + r.addr }

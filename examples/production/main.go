@@ -33,7 +33,8 @@ func main() {
 	}
 }
 
-// serve writes an order a second, and answers for their replication, until ctx ends.
+// serve writes an order a second, and answers for their replication, until ctx ends;
+// then it tells what became of them.
 func serve(ctx context.Context) (err error) {
 	dir, err := os.MkdirTemp("", "production-") // a program of yours keeps its journal
 	if err != nil {
@@ -62,7 +63,7 @@ func serve(ctx context.Context) (err error) {
 		case err := <-failed:
 			return err
 		case <-ctx.Done():
-			return nil
+			return s.report(context.WithoutCancel(ctx), os.Stdout)
 		}
 	}
 }

@@ -36,7 +36,8 @@ func main() {
 	}
 }
 
-// serve writes an order a second until ctx ends, and tells Prometheus of it.
+// serve writes an order a second until ctx ends, and tells Prometheus of it. At the end it
+// checks that all were told.
 func serve(ctx context.Context) (err error) {
 	dir, err := os.MkdirTemp("", "prometheus-") // a program of yours keeps its journal
 	if err != nil {
@@ -53,7 +54,8 @@ func serve(ctx context.Context) (err error) {
 	failed := make(chan error, 1)
 	go func() { failed <- server.ListenAndServe() }()
 	defer func() { err = errors.Join(err, server.Close()) }()
-	for second := time.NewTicker(time.Second); ; {
+	orders := 0
+	for second := time.NewTicker(time.Second); ; orders++ {
 		select {
 		case <-second.C:
 			if _, err := shop.orders.Insert(ctx, store.Record{"total": 100}); err != nil {
@@ -62,7 +64,7 @@ func serve(ctx context.Context) (err error) {
 		case err := <-failed:
 			return err
 		case <-ctx.Done():
-			return nil
+			return shop.check(context.WithoutCancel(ctx), os.Stdout, orders)
 		}
 	}
 }

@@ -12,7 +12,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -87,11 +86,6 @@ func openShop(ctx context.Context, dir string, crm endpoint) (_ *shop, err error
 		return nil, err
 	}
 	return &shop{db, r}, nil
-}
-
-// close delivers what is left until ctx ends; the rest waits for the next openShop.
-func (s *shop) close(ctx context.Context) error {
-	return errors.Join(s.replicator.Stop(ctx), s.db.Close())
 }
 
 // crmRoutes say which records the CRM gets, under which name and in what shape.

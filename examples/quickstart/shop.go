@@ -1,6 +1,8 @@
 package main
 
 import (
+	"context"
+	"errors"
 	"net/url"
 	"path/filepath"
 	"strings"
@@ -40,6 +42,11 @@ func definitions() []store.Definition {
 			Timestamps: true,
 		},
 	}
+}
+
+// close delivers what is left until ctx ends; the rest waits for the next openShop.
+func (s *shop) close(ctx context.Context) error {
+	return errors.Join(s.replicator.Stop(ctx), s.db.Close())
 }
 
 // fileURL is the connection string of a store below a directory.

@@ -1,6 +1,8 @@
 // Selective carries only what the reports ask for to PostgreSQL: completed orders from
-// a hundred dollars on, and users who are important. The database may be empty.
+// a hundred dollars on, and users who are important. The database may be empty; without
+// one the tables are in memory:
 //
+//	go run ./examples/selective
 //	POSTGRES_URL=postgres://user:password@localhost:5432/analytics go run ./examples/selective
 package main
 
@@ -13,19 +15,22 @@ import (
 	"time"
 
 	"github.com/s3db-go/replicator"
-	"github.com/s3db-go/replicator/drivers/postgres"
-	"github.com/s3db-go/replicator/store"
+	"github.com/s3db-go/replicator/examples/internal/sink"
 )
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	stats, err := run(ctx, os.Getenv("POSTGRES_URL"))
+	tables := sink.NewTables(os.Getenv("POSTGRES_URL"))
+	stats, err := run(ctx, tables)
+	if err == nil {
+		fmt.Printf("%d deliveries, %d changes left out\n", stats.Replicated, stats.Skipped)
+		err = check(ctx, os.Stdout, tables)
+	}
 	stop()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "selective:", err)
 		os.Exit(1)
 	}
-	fmt.Printf("%d deliveries, %d changes left out\n", stats.Replicated, stats.Skipped)
 }
 
 func routes() []replicator.Route {
@@ -62,32 +67,20 @@ func routes() []replicator.Route {
 }
 
 // run replicates a few writes, and tells how many of them went on.
-func run(ctx context.Context, url string) (stats replicator.DestinationStats, err error) {
+func run(ctx context.Context, tables *sink.Tables) (stats replicator.DestinationStats, err error) {
 	dir, err := os.MkdirTemp("", "selective-") // a program of yours keeps its journal
 	if err != nil {
 		return stats, err
 	}
 	defer os.RemoveAll(dir)
-	db, err := store.Open(ctx, "memory://selective")
+	db, err := openShop(ctx)
 	if err != nil {
 		return stats, err
 	}
 	defer db.Close()
-	for _, definition := range []store.Definition{
-		{Name: "orders", Attributes: store.Attributes{"total": "number", "status": "string"}},
-		{Name: "users", Attributes: store.Attributes{"email": "string", "tier": "string", "lifetime_value": "number"}},
-	} {
-		if _, err := db.CreateResource(ctx, definition); err != nil {
-			return stats, err
-		}
-	}
 	r, err := replicator.New(db, replicator.Options{
-		Dir: dir,
-		Destinations: []replicator.Destination{{
-			Name:   "analytics",
-			Driver: postgres.New(postgres.Options{ConnectionString: url}),
-			Routes: routes(),
-		}},
+		Dir:          dir,
+		Destinations: []replicator.Destination{{Name: "analytics", Driver: tables.Driver(), Routes: routes()}},
 	})
 	if err != nil {
 		return stats, err
@@ -107,31 +100,4 @@ func run(ctx context.Context, url string) (stats replicator.DestinationStats, er
 		return stats, err
 	}
 	return r.Stats().Destinations["analytics"], nil
-}
-
-func write(ctx context.Context, db *store.DB) error {
-	orders, users := db.Resource("orders"), db.Resource("users")
-	for _, order := range []store.Record{
-		{"id": "small", "total": 50, "status": "completed"},
-		{"id": "large", "total": 500, "status": "completed"},
-		{"id": "pending", "total": 500, "status": "pending"},
-		{"id": "later", "total": 300, "status": "pending"},
-	} {
-		if _, err := orders.Insert(ctx, order); err != nil {
-			return err
-		}
-	}
-	for _, user := range []store.Record{
-		{"id": "john", "email": "john@example.com", "tier": "standard", "lifetime_value": 100},
-		{"id": "vera", "email": "vera@example.com", "tier": "vip", "lifetime_value": 50000},
-		{"id": "vito", "email": "vito@example.com", "tier": "vip", "lifetime_value": 20},
-		{"id": "vic", "email": "vic@example.com", "tier": "vip", "lifetime_value": 20},
-	} {
-		if _, err := users.Insert(ctx, user); err != nil {
-			return err
-		}
-	}
-	_, completed := orders.Update(ctx, "later", store.Record{"status": "completed"})
-	_, demoted := users.Update(ctx, "vito", store.Record{"tier": "standard"})
-	return errors.Join(completed, demoted, orders.Delete(ctx, "large"), users.Delete(ctx, "vic"))
 }
