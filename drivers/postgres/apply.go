@@ -44,7 +44,11 @@ func (d *Driver) deliver(ctx context.Context, pool *pgxpool.Pool, batch []cdc.De
 		fail(errs, err)
 		return
 	}
-	w := &writer{d: d, pool: pool, t: t, batch: batch, errs: errs}
+	w := &writer{d: d, pool: pool, t: t, e: d.buffers.Get().(*encoder), batch: batch, errs: errs}
+	defer func() {
+		w.e.forget()
+		d.buffers.Put(w.e)
+	}()
 	for {
 		if err := w.prepare(ctx); err != nil {
 			fail(errs, fmt.Errorf("postgres: %s: %w", t.name, err))
@@ -70,6 +74,7 @@ type writer struct {
 	d     *Driver
 	pool  *pgxpool.Pool
 	t     *target
+	e     *encoder
 	batch []cdc.Delivery
 	errs  []error // as batch
 	again bool    // the table was not as it was known

@@ -72,6 +72,13 @@ func divisible(err error) bool {
 	return false
 }
 
+// isDuplicate reports whether there is a row already that has a unique value of one that
+// was to be added.
+func isDuplicate(err error) bool {
+	pg, ok := errors.AsType[*pgconn.PgError](err)
+	return ok && pg.Code == "23505"
+}
+
 // stale reports whether an error means that something is not what it was: there is no
 // such table, column or constraint, or a column is of another type.
 func stale(err error) bool {

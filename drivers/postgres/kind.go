@@ -214,6 +214,12 @@ func (a *array) add(c *column, v any) (reason string) {
 	return ""
 }
 
+// version adds a version, to a column of type bigint.
+func (a *array) version(v uint64) {
+	a.data = binary.BigEndian.AppendUint64(append(a.data, 0, 0, 0, 8), v)
+	a.count++
+}
+
 // end fills in the header and gives the whole.
 func (a *array) end(element uint32) []byte {
 	binary.BigEndian.PutUint32(a.data[0:], 1)

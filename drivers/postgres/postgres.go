@@ -84,7 +84,7 @@ func New(opts Options) *Driver {
 	if d.logger == nil {
 		d.logger = slog.New(slog.DiscardHandler)
 	}
-	d.buffers.New = func() any { return new(encoder) }
+	d.buffers.New = func() any { return newEncoder() }
 	return d
 }
 

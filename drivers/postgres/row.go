@@ -15,6 +15,7 @@ import (
 type row struct {
 	at      int // the delivery's place in the batch
 	remove  bool
+	fresh   bool // its record was made just now, so that there is no such row yet
 	version uint64
 	values  []any // by the column's place
 	set     bits  // the columns that are given
@@ -49,26 +50,25 @@ func (w *writer) scatter() lacking {
 	if w.table != nil {
 		s.columns = len(w.table.columns)
 	}
-	words := (s.columns + 63) / 64
-	deliveries, rows := make([]*cdc.Delivery, len(w.batch)), len(w.batch)
+	rows := len(w.batch)
 	for i := range w.batch {
-		deliveries[i] = w.rekeyed(&w.batch[i])
-		if deliveries[i].OldKey != nil {
+		if w.batch[i].OldKey != nil {
 			rows++
 		}
 	}
-	s.values, s.words = make([]any, rows*s.columns), make(bits, 2*rows*words)
-	w.rows = make([]row, 0, rows)
-	for i, d := range deliveries {
+	s.values, s.words = w.e.room(rows*s.columns, 2*rows*((s.columns+63)/64))
+	w.rows = w.e.rows[:0]
+	for i := range w.batch {
 		if w.errs[i] != nil {
 			continue
 		}
 		before := len(w.rows)
-		if err := s.delivery(i, d); err != nil {
+		if err := s.delivery(i, w.rekeyed(&w.batch[i])); err != nil {
 			w.rows = w.rows[:before]
 			w.errs[i] = cdc.Permanent(fmt.Errorf("postgres: %s: %w", w.t.name, err))
 		}
 	}
+	w.e.rows = w.rows
 	// In the source's order, so that of two records the one that gives a value up comes
 	// before the one that takes it.
 	byVersion := func(a, b row) int { return cmp.Or(cmp.Compare(a.version, b.version), cmp.Compare(a.at, b.at)) }
@@ -89,6 +89,9 @@ type scattering struct {
 
 func (s *scattering) row(at int, version uint64, remove bool) row {
 	words := (s.columns + 63) / 64
+	if len(s.words) < 2*words { // a key that was made anew has an old one too
+		s.values, s.words = make([]any, s.columns), make(bits, 2*words)
+	}
 	r := row{at: at, remove: remove, version: version, values: s.values[:s.columns:s.columns], set: s.words[:words:words], key: s.words[words : 2*words : 2*words]}
 	s.values, s.words = s.values[s.columns:], s.words[2*words:]
 	return r
@@ -109,8 +112,14 @@ func (s *scattering) delivery(at int, d *cdc.Delivery) error {
 	if err := s.putKey(&r, d.Key); err != nil {
 		return err
 	}
+	r.fresh = d.Op == cdc.Inserted && d.Origin == cdc.Live
+	byColumn := !s.w.t.snake && s.w.table != nil
+	if byColumn && s.columnwise(&r, d.Record) == len(d.Record) {
+		s.w.rows = append(s.w.rows, r)
+		return nil
+	}
 	for field, v := range d.Record {
-		if _, is := d.Key[field]; is {
+		if _, is := d.Key[field]; is || byColumn && s.w.table.takes(field) {
 			continue
 		}
 		if err := s.put(&r, field, v); err != nil {
@@ -119,6 +128,27 @@ func (s *scattering) delivery(at int, d *cdc.Delivery) error {
 	}
 	s.w.rows = append(s.w.rows, r)
 	return nil
+}
+
+// columnwise sets the columns that have the names of fields, and gives how many fields
+// it took: nearly always all, and then nothing has to be looked up by field.
+func (s *scattering) columnwise(r *row, record cdc.Record) (taken int) {
+	for i := range s.w.table.columns {
+		c := &s.w.table.columns[i]
+		if c.special {
+			continue
+		}
+		v, ok := record[c.name]
+		if !ok {
+			continue
+		}
+		taken++
+		if !r.key.has(i) {
+			r.values[i] = v
+			r.set.add(i)
+		}
+	}
+	return taken
 }
 
 // rekeyed gives a delivery that was routed before the table's primary key was known,

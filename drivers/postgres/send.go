@@ -4,50 +4,76 @@ import (
 	"context"
 	"encoding/binary"
 	"fmt"
+	"hash/maphash"
 	"slices"
-	"time"
-
-	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
-	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/s3db-go/replicator/cdc"
 )
 
-// statement is one that is ready to be sent.
-type statement struct {
-	sql    string
-	params [][]byte
-}
-
 // encoder makes statements of rows. Its memory is used again.
 type encoder struct {
+	values []any
+	words  bits
+	rows   []row
+
 	groups     []*group
-	byShape    map[string]*group
-	waves      map[string]int
+	waves      map[uint64]int
+	seed       maphash.Seed
 	scratch    []byte
 	buffers    [][]byte // lent to the parameters
 	lent       int
 	statements []statement
+	trusted    bool // some of them fail if a row is there that should not be
+}
+
+func newEncoder() *encoder { return &encoder{waves: map[uint64]int{}, seed: maphash.MakeSeed()} }
+
+// room gives room for the values of rows, and for their sets of columns.
+func (e *encoder) room(values, words int) ([]any, bits) {
+	e.forget()
+	e.values = slices.Grow(e.values[:0], values)[:values]
+	e.words = slices.Grow(e.words[:0], words)[:words]
+	clear(e.words)
+	return e.values, e.words
+}
+
+// forget lets go of what rows held.
+func (e *encoder) forget() {
+	clear(e.values)
+	e.values = e.values[:0]
 }
 
 // group is the rows of one statement.
 type group struct {
 	wave   int
 	remove bool
-	shape  shape
+	fresh  bool
 	rows   []*row
+}
+
+// takes reports whether the row has the columns of the group's, and the same is to be
+// done with it.
+func (g *group) takes(r *row, wave int, fresh bool) bool {
+	return g.wave == wave && g.remove == r.remove && g.fresh == fresh && slices.Equal(g.rows[0].set, r.set) && slices.Equal(g.rows[0].key, r.key)
+}
+
+// form is what the rows of a group are sent as.
+type form struct {
+	shape      shape
+	columns    []int
+	statements []string
+	trusting   bool // they fail if a row is there already
 }
 
 // send writes the rows in one transaction. Rows that their columns can't hold are noted
 // as failed and left out.
+//
+// A record that was just made has no row yet, and a plain INSERT costs the server two
+// thirds of one that may meet a row. It says so itself if there is one after all, because
+// the same was sent before. Then nothing was written, and all goes once more.
 func (w *writer) send(ctx context.Context, rows []row) error {
-	e := w.d.buffers.Get().(*encoder)
-	defer func() {
-		e.reset() // it keeps no row
-		w.d.buffers.Put(e)
-	}()
-	for !w.encode(e, rows) {
+	trusting := w.t.trusting()
+	for !w.encode(rows, trusting) {
 		if rows = w.standing(rows); len(rows) == 0 {
 			return nil
 		}
@@ -57,15 +83,23 @@ func (w *writer) send(ctx context.Context, rows []row) error {
 		return err
 	}
 	defer conn.Release()
-	return transact(ctx, conn, e.statements)
+	err = transact(ctx, conn, w.e.statements)
+	if w.e.trusted && isDuplicate(err) {
+		w.t.meet()
+		w.encode(rows, false)
+		err = transact(ctx, conn, w.e.statements)
+	}
+	return err
 }
 
 // encode makes the statements for the rows. It gives false if a row can't be sent.
-func (w *writer) encode(e *encoder, rows []row) bool {
-	e.reset()
+func (w *writer) encode(rows []row, trusting bool) bool {
+	e := w.e
+	clear(e.waves)
+	e.groups, e.statements, e.lent, e.trusted = e.groups[:0], e.statements[:0], 0, false
 	whole := true
 	for i := range rows {
-		if reason := w.group(e, &rows[i]); reason != nil {
+		if reason := w.group(&rows[i], trusting); reason != nil {
 			w.errs[rows[i].at] = reason
 			whole = false
 		}
@@ -88,24 +122,14 @@ func (w *writer) encode(e *encoder, rows []row) bool {
 		return 1
 	})
 	for _, g := range e.groups {
-		whole = w.statements(e, g) && whole
+		whole = w.statements(g) && whole
 	}
 	return whole
 }
 
-func (e *encoder) reset() {
-	if e.byShape == nil {
-		e.byShape, e.waves = map[string]*group{}, map[string]int{}
-	}
-	clear(e.byShape)
-	clear(e.waves)
-	clear(e.groups)
-	e.groups, e.statements, e.lent = e.groups[:0], e.statements[:0], 0
-}
-
 // group puts a row to those of its shape.
-func (w *writer) group(e *encoder, r *row) error {
-	wave := 0
+func (w *writer) group(r *row, trusting bool) error {
+	e, wave := w.e, 0
 	if w.t.mode == Upsert {
 		key := e.scratch[:0]
 		for at := range w.table.columns {
@@ -121,43 +145,73 @@ func (w *writer) group(e *encoder, r *row) error {
 			binary.BigEndian.PutUint32(key[start:], uint32(len(key)-start))
 		}
 		e.scratch = key
-		// The rows of a changed key stand together, in one wave if they can.
-		last, before := e.waves[string(key)]
+		// The rows of a changed key stand together, in one wave if they can. Two keys of
+		// one hash cost a wave, and nothing else.
+		hash := maphash.Bytes(e.seed, key)
+		last, before := e.waves[hash]
 		if before {
 			wave = last + 1
 		}
-		e.waves[string(key)] = wave
+		e.waves[hash] = wave
 	}
-	sign := e.scratch[:0]
-	sign = binary.AppendUvarint(sign, uint64(wave))
-	if r.remove {
-		sign = append(sign, 1)
-	} else {
-		sign = append(sign, 0)
+	fresh := r.fresh && trusting && wave == 0
+	for _, g := range slices.Backward(e.groups) {
+		if g.takes(r, wave, fresh) {
+			g.rows = append(g.rows, r)
+			return nil
+		}
 	}
-	for _, word := range r.set {
-		sign = binary.BigEndian.AppendUint64(sign, word)
+	// The memory of a former batch's groups is behind those of this one.
+	n := len(e.groups)
+	if e.groups = slices.Grow(e.groups, 1)[:n+1]; e.groups[n] == nil {
+		e.groups[n] = new(group)
 	}
-	for _, word := range r.key {
-		sign = binary.BigEndian.AppendUint64(sign, word)
+	g := e.groups[n]
+	*g = group{wave, r.remove, fresh, append(g.rows[:0], r)}
+	return nil
+}
+
+// form gives what a group's rows are sent as.
+func (w *writer) form(g *group) *form {
+	first := g.rows[0]
+	sign := append(w.e.scratch[:0], 0)
+	if g.remove {
+		sign[0] |= 1
 	}
-	e.scratch = sign
-	g := e.byShape[string(sign)]
-	if g == nil {
-		g = &group{wave: wave, remove: r.remove, shape: shape{table: w.table}}
+	if g.fresh {
+		sign[0] |= 2
+	}
+	for _, words := range [...]bits{first.set, first.key} {
+		for _, word := range words {
+			sign = binary.BigEndian.AppendUint64(sign, word)
+		}
+	}
+	w.e.scratch = sign
+	return w.t.form(w.table, sign, func() *form {
+		s := shape{table: w.table}
 		for at := range w.table.columns {
 			switch {
-			case r.key.has(at):
-				g.shape.key = append(g.shape.key, at)
-			case r.set.has(at):
-				g.shape.rest = append(g.shape.rest, at)
+			case first.key.has(at):
+				s.key = append(s.key, at)
+			case first.set.has(at):
+				s.rest = append(s.rest, at)
 			}
 		}
-		e.byShape[string(sign)] = g
-		e.groups = append(e.groups, g)
-	}
-	g.rows = append(g.rows, r)
-	return nil
+		f := &form{shape: s, columns: s.columns()}
+		switch {
+		case w.t.mode == Append:
+			f.statements = []string{s.appended()}
+		case g.remove:
+			f.statements = []string{s.remove()}
+		case s.blind():
+			f.statements = slices.DeleteFunc([]string{s.update(), s.insertMissing()}, func(sql string) bool { return sql == "" })
+		case g.fresh:
+			f.statements, f.trusting = []string{s.insert()}, true
+		default:
+			f.statements = []string{s.upsert()}
+		}
+		return f
+	})
 }
 
 func (w *writer) unfit(at int, reason string) error {
@@ -166,19 +220,20 @@ func (w *writer) unfit(at int, reason string) error {
 }
 
 // statements encodes a group column by column. It gives false if a row can't be sent.
-func (w *writer) statements(e *encoder, g *group) bool {
-	whole := true
-	var params [][]byte
-	for _, at := range g.shape.columns() {
+func (w *writer) statements(g *group) bool {
+	e, f, whole := w.e, w.form(g), true
+	params := make([][]byte, 0, len(f.columns))
+	for i, at := range f.columns {
 		c := &w.table.columns[at]
 		var a array
 		a.begin(e.borrow())
-		version := g.shape.versioned() && c.name == versionColumn
+		version := f.shape.versioned() && i == len(f.columns)-1
 		for _, r := range g.rows {
-			v := r.values[at]
 			if version {
-				v = int64(r.version)
+				a.version(r.version)
+				continue
 			}
+			v := r.values[at]
 			if v == nil {
 				a.null()
 				continue
@@ -193,22 +248,10 @@ func (w *writer) statements(e *encoder, g *group) bool {
 		e.buffers[e.lent-1] = param
 		params = append(params, param)
 	}
-	add := func(sql string) {
-		if sql != "" {
-			e.statements = append(e.statements, statement{sql, params})
-		}
+	for _, sql := range f.statements {
+		e.statements = append(e.statements, statement{sql, params})
 	}
-	switch s := g.shape; {
-	case w.t.mode == Append:
-		add(s.appended())
-	case g.remove:
-		add(s.remove())
-	case s.blind():
-		add(s.update())
-		add(s.insertMissing())
-	default:
-		add(s.upsert())
-	}
+	e.trusted = e.trusted || f.trusting
 	return whole
 }
 
@@ -219,114 +262,4 @@ func (e *encoder) borrow() []byte {
 	}
 	e.lent++
 	return e.buffers[e.lent-1]
-}
-
-// maxPrepared bounds the statements that a connection keeps prepared. Records that lack
-// now this and now that field make one for each set of columns.
-const maxPrepared = 200
-
-// Keys of what is kept with a connection.
-const (
-	aheadKey    = "s3db-go/replicator ahead"
-	preparedKey = "s3db-go/replicator prepared"
-)
-
-// transact sends statements and the fence at once, as one transaction, and reads the
-// answers.
-func transact(ctx context.Context, conn *pgxpool.Conn, statements []statement) error {
-	until, err := serverTime(ctx, conn.Conn(), deadline(ctx))
-	if err != nil {
-		return err
-	}
-	end := statement{fence, [][]byte{binary.BigEndian.AppendUint64(nil, uint64(sub2000(until)))}}
-	names := make([]string, 0, len(statements)+1)
-	for _, s := range append(statements, end) {
-		name, err := prepared(ctx, conn.Conn(), s.sql)
-		if err != nil {
-			return err
-		}
-		names = append(names, name)
-	}
-	p := conn.Conn().PgConn().StartPipeline(ctx)
-	binaryFormat := []int16{1}
-	for i, s := range append(statements, end) {
-		if names[i] == "" {
-			p.SendQueryParams(s.sql, s.params, nil, binaryFormat, nil)
-		} else {
-			p.SendQueryPrepared(names[i], s.params, binaryFormat, nil)
-		}
-	}
-	err = p.Sync()
-	answered, committed := 0, false
-	for err == nil && !committed {
-		var result any
-		result, err = p.GetResults()
-		switch r := result.(type) {
-		case *pgconn.ResultReader:
-			_, err = r.Close()
-		case *pgconn.PipelineSync:
-			committed = true
-		}
-		if err == nil {
-			answered++
-		}
-	}
-	if closed := p.Close(); err == nil {
-		err = closed
-	}
-	pg, refused := err.(*pgconn.PgError)
-	switch {
-	case refused && answered == len(statements) && pg.Code == "22012":
-		conn.Conn().Close(ctx) // it may be its clock that is wrong
-		return errLate
-	case refused && (pg.Code == "25006" || pg.Code == "26000"):
-		// A primary that became a standby, and another host may be the primary now; or
-		// somebody had the connection forget what it had prepared.
-		conn.Conn().Close(ctx)
-	}
-	return err
-}
-
-// serverTime translates a time into that of the server's clock. How much that is ahead
-// is measured once for each connection; the way of the answer makes it look less, which
-// errs to the safe side.
-func serverTime(ctx context.Context, conn *pgx.Conn, at time.Time) (time.Time, error) {
-	data := conn.PgConn().CustomData()
-	ahead, ok := data[aheadKey].(time.Duration)
-	if !ok {
-		var there time.Time
-		if err := conn.QueryRow(ctx, "SELECT pg_catalog.clock_timestamp()").Scan(&there); err != nil {
-			return time.Time{}, err
-		}
-		ahead = time.Until(there)
-		data[aheadKey] = ahead
-	}
-	return at.Add(ahead), nil
-}
-
-// prepared gives the name under which the connection has the statement, "" if it is
-// better sent as it is: behind a pooler that hands connections around, which is told to
-// pgx by another mode than its usual one, or when there are too many.
-func prepared(ctx context.Context, conn *pgx.Conn, sql string) (string, error) {
-	if conn.Config().DefaultQueryExecMode != pgx.QueryExecModeCacheStatement {
-		return "", nil
-	}
-	data := conn.PgConn().CustomData()
-	names, ok := data[preparedKey].(map[string]string)
-	if !ok {
-		names = map[string]string{}
-		data[preparedKey] = names
-	}
-	if name, ok := names[sql]; ok {
-		return name, nil
-	}
-	if len(names) >= maxPrepared {
-		return "", nil
-	}
-	statement, err := conn.Prepare(ctx, sql, sql)
-	if err != nil {
-		return "", err
-	}
-	names[sql] = statement.Name
-	return statement.Name, nil
 }

@@ -29,6 +29,7 @@ type column struct {
 	scale    int    // digits after the point of a numeric, -1 for any number
 	required bool   // takes no null and has no default
 	computed bool
+	special  bool // no record's field goes there as it is: it is computed, or the driver's own
 }
 
 // catalogue is who can be asked about tables.
@@ -87,6 +88,7 @@ func readTable(ctx context.Context, db catalogue, name tableName) (*table, error
 	_, err = pgx.ForEachRow(rows, []any{&c.name, &c.declared, &plain, &base, &category, &modifier, &c.required, &c.computed}, func() error {
 		c := c
 		c.resolve(plain, base, category, modifier)
+		c.special = c.computed || isOwn(c.name)
 		t.index[c.name] = len(t.columns)
 		t.columns = append(t.columns, c)
 		return nil
@@ -153,6 +155,12 @@ func (t *table) column(name string) *column {
 		return &t.columns[i]
 	}
 	return nil
+}
+
+// takes reports whether a record's field goes to the column of its name as it is.
+func (t *table) takes(field string) bool {
+	c := t.column(field)
+	return c != nil && !c.special
 }
 
 // arbiter reports whether ON CONFLICT can name these columns.

@@ -30,6 +30,8 @@ type target struct {
 	columns map[string]string   // column → field
 	fitted  bool                // the table has fitted since the driver was opened
 	looked  time.Time           // when it was last looked at
+	forms   map[string]*form    // of known, by what their rows have
+	met     time.Time           // when a row was last there that should not have been
 }
 
 func newTarget(name string, table tableName, o Options) *target {
@@ -51,6 +53,40 @@ func (t *target) present() *table {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return t.known
+}
+
+// form gives what rows with that sign are sent as, which make makes if it is not known.
+// Records that lack now this and now that field make one for each set of columns.
+func (t *target) form(of *table, sign []byte, make func() *form) *form {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	f := t.forms[string(sign)]
+	if f != nil && f.shape.table == of {
+		return f
+	}
+	if t.forms == nil || len(t.forms) >= maxPrepared {
+		t.forms = map[string]*form{}
+	}
+	f = make()
+	t.forms[string(sign)] = f
+	return f
+}
+
+// trusting reports whether new records may be taken for rows that are not there yet,
+// which is not so while a time repeats itself: after a crash, or when the destination is
+// sent what it had before.
+func (t *target) trusting() bool {
+	const again = time.Minute
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return time.Since(t.met) > again
+}
+
+// meet notes that a row was there already.
+func (t *target) meet() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.met = time.Now()
 }
 
 // key gives the primary key in terms of fields, nil if it is not known.

@@ -16,6 +16,7 @@
 package schema
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -79,6 +80,9 @@ type Rules struct {
 	OnMismatch OnMismatch
 	// DropRows lets DropCreate drop a table that holds rows.
 	DropRows bool
+	// Unique is what the vendor calls that by which a row can be found. "" stands for: a
+	// unique constraint.
+	Unique string
 	// Fits reports whether a column that is there takes values of the type that is
 	// wanted, at least some. nil stands for: the types are equal.
 	Fits func(there, wanted Column) bool
@@ -107,6 +111,7 @@ type Mismatch struct {
 	Reason string
 }
 
+// Error gives the column and the reason.
 func (m Mismatch) Error() string {
 	if m.Column == "" {
 		return "the table " + m.Reason
@@ -210,7 +215,7 @@ func (t *Table) mismatches(wanted Shape, rules Rules) (out []Mismatch) {
 		}
 	}
 	if len(wanted.Key) > 0 && !slices.ContainsFunc(t.Unique, func(u []string) bool { return sameSet(u, wanted.Key) }) {
-		out = append(out, Mismatch{Reason: fmt.Sprintf("has no unique constraint on %s, which identify a row", quoted(wanted.Key))})
+		out = append(out, Mismatch{Reason: fmt.Sprintf("has no %s on %s, which identify a row", cmp.Or(rules.Unique, "unique constraint"), quoted(wanted.Key))})
 	}
 	if wanted.Open {
 		return out

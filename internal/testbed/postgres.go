@@ -221,8 +221,12 @@ func startPostgres() (*PostgresServer, error) {
 	if err := os.WriteFile(filepath.Join(data, "pg_hba.conf"), []byte("local all app scram-sha-256\nlocal all all trust\n"), 0o600); err != nil {
 		return nil, err
 	}
+	// Not by an argument, so that ServeTLS can set something else.
+	if err := appendTo(filepath.Join(data, "postgresql.conf"), "listen_addresses = ''\n"); err != nil {
+		return nil, err
+	}
 	cmd := exec.Command("/bin/sh", "-c", supervise, "supervise", dir, filepath.Join(bin, "postgres"), "-D", data, "-k", dir,
-		"-c", "listen_addresses=", "-c", "fsync=off", "-c", "full_page_writes=off", "-c", "shared_buffers=64MB",
+		"-c", "fsync=off", "-c", "full_page_writes=off", "-c", "shared_buffers=64MB",
 		"-c", "max_connections=100", "-c", "autovacuum=off")
 	cmd.Dir, cmd.Env, cmd.SysProcAttr = "/", env, attr
 	control, err := cmd.StdinPipe()
