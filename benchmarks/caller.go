@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"path/filepath"
 	"runtime"
 	"slices"
@@ -28,45 +29,68 @@ func callerCase(c config, emit func(line)) error {
 		{"volatile", func(string) (inserter, error) { return openReplicated(replicator.Options{Volatile: true}) }},
 		{"durable", func(dir string) (inserter, error) { return openReplicated(replicator.Options{Dir: dir}) }},
 		{"begin", openBegin},
+		{"both", openBoth},
 	}
-	for _, callers := range []int{1, 64, maxCallers} {
+	for _, l := range []load{
+		{callers: 1, inserts: 6000},
+		{callers: 64, inserts: 60_000},
+		{callers: 64, inserts: 12_000, pause: 5 * time.Millisecond},
+		{callers: maxCallers, inserts: 60_000},
+	} {
 		samples := map[string]paidSample{}
 		for round := range c.rounds {
 			for i := range contenders {
 				each := contenders[(i+round)%len(contenders)]
-				p, err := inDirectory(c, func(dir string) (paid, error) { return each.measure(dir, callers) })
+				p, err := inDirectory(c, func(dir string) (paid, error) { return each.measure(dir, l) })
 				if err != nil {
-					return fmt.Errorf("%s, %d callers: %w", each.name, callers, err)
+					return fmt.Errorf("%s, %s callers: %w", each.name, l, err)
 				}
 				samples[each.name] = samples[each.name].add(p)
 			}
 		}
-		plain, volatile, durable, begin := samples["plain"], samples["volatile"], samples["durable"], samples["begin"]
+		plain, volatile, durable, begin, both := samples["plain"], samples["volatile"], samples["durable"], samples["begin"], samples["both"]
 		record := func(what, unit string, ours, limit sample) line {
-			return line{Case: fmt.Sprintf("caller-%s/%d", what, callers), Ours: round(ours.median()), Limit: round(limit.median()),
+			return line{Case: fmt.Sprintf("caller-%s/%s", what, l), Ours: round(ours.median()), Limit: round(limit.median()),
 				Unit: unit, N: len(ours), Spread: round(ours.spread())}
 		}
-		if callers == 1 {
+		if l.callers == 1 {
 			over := volatile.median.minus(plain.median)
 			emit(line{Case: "caller-volatile-over/1", Ours: round(over.median()), Unit: "µs median", N: len(over), Spread: round(volatile.median.spread())})
 			over = volatile.allocs.minus(plain.allocs)
 			emit(line{Case: "caller-volatile-allocs/1", Ours: round(over.median()), Unit: "allocations/insert", N: len(over)})
 		}
 		emit(record("volatile", "µs median", volatile.median, plain.median))
-		if callers < maxCallers {
-			l := record("durable", "µs median", durable.median, begin.median)
-			l.RatioLimit = round(l.Limit / l.Ours)
-			emit(l)
+		if l.callers == maxCallers {
+			emit(record("durable", "inserts/s", durable.rate, plain.rate).judged())
 			continue
 		}
-		emit(record("durable", "inserts/s", durable.rate, plain.rate).judged())
+		for _, limit := range []struct {
+			what string
+			of   sample
+		}{{"durable", begin.median}, {"durable-both", both.median}} {
+			waits := record(limit.what, "µs median", durable.median, limit.of)
+			waits.RatioLimit = round(waits.Limit / waits.Ours)
+			emit(waits)
+		}
 	}
 	return nil
 }
 
-// callerInserts is how many records are inserted in one measurement: fewer than fill the
-// 64 MiB of a volatile journal that nobody reads.
-const callerInserts = 60_000
+// load is what callers do in one measurement. The inserts are fewer than fill the 64 MiB of
+// a volatile journal that nobody reads.
+type load struct {
+	callers, inserts int
+	// pause is how long a caller waits between two inserts, on average. Without it the
+	// callers want all that the processors can do, and wait for each other's work.
+	pause time.Duration
+}
+
+func (l load) String() string {
+	if l.pause > 0 {
+		return fmt.Sprintf("%d-paced", l.callers)
+	}
+	return strconv.Itoa(l.callers)
+}
 
 // inserter inserts records, each with an id that was not used before.
 type inserter interface {
@@ -101,25 +125,21 @@ func (s sample) minus(other sample) (out sample) {
 	return out
 }
 
-func (c caller) measure(dir string, callers int) (p paid, err error) {
+func (c caller) measure(dir string, l load) (p paid, err error) {
 	s, err := c.open(dir)
 	if err != nil {
 		return paid{}, err
 	}
 	defer func() { err = errors.Join(err, s.Close()) }()
-	count := callerInserts
-	if callers == 1 {
-		count /= 10 // each waits for a flush of its own
-	}
 	// The first part is not counted.
-	if _, err := insertMany(s, callers, "warm-", count/3); err != nil {
+	if _, err := insertMany(s, l, "warm-", l.inserts/3); err != nil {
 		return paid{}, err
 	}
 	runtime.GC()
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
 	began := time.Now()
-	took, err := insertMany(s, callers, "r-", count)
+	took, err := insertMany(s, l, "r-", l.inserts)
 	whole := time.Since(began)
 	runtime.ReadMemStats(&after)
 	if err != nil {
@@ -127,17 +147,17 @@ func (c caller) measure(dir string, callers int) (p paid, err error) {
 	}
 	slices.Sort(took)
 	return paid{
-		median: float64(took[count/2]) / float64(time.Microsecond),
-		rate:   float64(count) / whole.Seconds(), allocs: float64(after.Mallocs-before.Mallocs) / float64(count),
+		median: float64(took[l.inserts/2]) / float64(time.Microsecond),
+		rate:   float64(l.inserts) / whole.Seconds(), allocs: float64(after.Mallocs-before.Mallocs) / float64(l.inserts),
 	}, nil
 }
 
 // insertMany gives how long each of the inserts took.
-func insertMany(s inserter, callers int, prefix string, count int) ([]time.Duration, error) {
-	took, errs := make([]time.Duration, count), make([]error, callers)
+func insertMany(s inserter, l load, prefix string, count int) ([]time.Duration, error) {
+	took, errs := make([]time.Duration, count), make([]error, l.callers)
 	var next atomic.Int64
 	var running sync.WaitGroup
-	for i := range callers {
+	for i := range l.callers {
 		running.Go(func() {
 			for errs[i] == nil {
 				n := int(next.Add(1)) - 1
@@ -148,6 +168,9 @@ func insertMany(s inserter, callers int, prefix string, count int) ([]time.Durat
 				began := time.Now()
 				errs[i] = s.insert(id)
 				took[n] = time.Since(began)
+				if l.pause > 0 {
+					time.Sleep(rand.N(2 * l.pause))
+				}
 			}
 		})
 	}
@@ -261,3 +284,31 @@ func (b *beginner) insert(id string) error {
 }
 
 func (b *beginner) Close() error { return errors.Join(b.journal.Close(), b.fsys.Close()) }
+
+// twice announces and then inserts, and neither knows of the other: the work of a durable
+// Insert without what brings the two together.
+type twice struct {
+	*plainInserter
+	*beginner
+}
+
+func openBoth(dir string) (inserter, error) {
+	plain, err := openStore()
+	if err != nil {
+		return nil, err
+	}
+	b, err := openBegin(dir)
+	if err != nil {
+		return nil, errors.Join(err, plain.Close())
+	}
+	return twice{plain, b.(*beginner)}, nil
+}
+
+func (t twice) insert(id string) error {
+	if err := t.beginner.insert(id); err != nil {
+		return err
+	}
+	return t.plainInserter.insert(id)
+}
+
+func (t twice) Close() error { return errors.Join(t.beginner.Close(), t.plainInserter.Close()) }

@@ -58,7 +58,7 @@ func (d *Disk) append(ctx context.Context, to string, changes []cdc.Change, w *W
 		if err != nil || len(kept) == 0 {
 			return 0, err
 		}
-		g, err := d.encodeAppend(to, kept, w)
+		written, err := d.encodeAppend(to, kept, w)
 		if errors.Is(err, errChanged) {
 			changes = kept
 			continue
@@ -66,16 +66,15 @@ func (d *Disk) append(ctx context.Context, to string, changes []cdc.Change, w *W
 		if err != nil {
 			return 0, err
 		}
-		<-g.done
-		if g.err != nil {
-			return 0, g.err
+		if err := written.wait(); err != nil {
+			return 0, err
 		}
 		return len(kept), nil
 	}
 }
 
 // encodeAppend puts changes on their way to the disk.
-func (d *Disk) encodeAppend(to string, changes []cdc.Change, w *Watch) (*group, error) {
+func (d *Disk) encodeAppend(to string, changes []cdc.Change, w *Watch) (waiter, error) {
 	s := d.scratch.Get().(*scratch)
 	defer s.release(&d.scratch)
 	for i := range changes {
@@ -83,7 +82,7 @@ func (d *Disk) encodeAppend(to string, changes []cdc.Change, w *Watch) (*group, 
 	}
 	frames, err := appendAppend(s.frames, to, s.items)
 	if err != nil {
-		return nil, err
+		return waiter{}, err
 	}
 	s.frames = frames
 	return d.enqueueAppend(s, to, w)
@@ -93,15 +92,15 @@ func (d *Disk) encodeAppend(to string, changes []cdc.Change, w *Watch) (*group, 
 var errChanged = errors.New("journal: a record was changed")
 
 // enqueueAppend numbers what was encoded and puts it into the next group.
-func (d *Disk) enqueueAppend(s *scratch, to string, w *Watch) (*group, error) {
+func (d *Disk) enqueueAppend(s *scratch, to string, w *Watch) (waiter, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if err := d.refused(); err != nil {
-		return nil, err
+		return waiter{}, err
 	}
 	for _, it := range s.items {
 		if w.saw(it.change) {
-			return nil, errChanged
+			return waiter{}, errChanged
 		}
 	}
 	first, version := d.number(len(s.items))
@@ -115,7 +114,8 @@ func (d *Disk) enqueueAppend(s *scratch, to string, w *Watch) (*group, error) {
 			seq: first + uint64(i), version: version + uint64(i),
 		})
 	}
-	return d.enqueue(s.frames), nil
+	d.enqueue(s.frames)
+	return d.current.join(), nil
 }
 
 // number gives n Seqs and Versions, the first of each. The caller holds mu.

@@ -199,22 +199,21 @@ func (d *Disk) Begin(ctx context.Context, changes []cdc.Change) (Ticket, error) 
 
 // announce puts announcements into the next group and waits for it.
 func (d *Disk) announce(ctx context.Context, ticket Ticket, changes []cdc.Change) error {
-	g, err := d.encodeBegin(ticket, changes)
+	written, err := d.encodeBegin(ticket, changes)
 	if err != nil {
 		return err
 	}
 	if ctx.Done() == nil { // of two channels each would be locked
-		<-g.done
-		return g.err
+		return written.wait()
 	}
 	select {
-	case <-g.done:
-		return g.err
+	case <-written.done:
+		return written.wait()
 	case <-ctx.Done():
 	}
 	select {
-	case <-g.done:
-		return g.err
+	case <-written.done:
+		return written.wait()
 	default:
 	}
 	// It is on its way to the disk and can't be called back, only ended.
@@ -225,7 +224,7 @@ func (d *Disk) announce(ctx context.Context, ticket Ticket, changes []cdc.Change
 }
 
 // encodeBegin puts announcements on their way to the disk.
-func (d *Disk) encodeBegin(ticket Ticket, changes []cdc.Change) (*group, error) {
+func (d *Disk) encodeBegin(ticket Ticket, changes []cdc.Change) (waiter, error) {
 	s := d.scratch.Get().(*scratch)
 	defer s.release(&d.scratch)
 	for i := range changes {
@@ -233,29 +232,29 @@ func (d *Disk) encodeBegin(ticket Ticket, changes []cdc.Change) (*group, error) 
 	}
 	frames, err := appendBegin(s.frames, ticket, s.items)
 	if err != nil {
-		return nil, err
+		return waiter{}, err
 	}
 	s.frames = frames
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if err := d.refused(); err != nil {
-		return nil, err
+		return waiter{}, err
 	}
 	for _, it := range s.items {
 		k, announced := key{ticket, it.index}, Entry{Change: it.change, Bytes: it.size}
 		d.open[k] = announced
 		d.current.steps = append(d.current.steps, step{kind: kindBegin, key: k, announced: announced})
 	}
-	return d.enqueue(s.frames), nil
+	d.enqueue(s.frames)
+	return d.current.join(), nil
 }
 
 // enqueue adds frames, if they are not in it yet, and what they do to the group that
 // is written next. The caller holds mu.
-func (d *Disk) enqueue(frames []byte, steps ...step) *group {
+func (d *Disk) enqueue(frames []byte, steps ...step) {
 	d.current.frames = append(d.current.frames, frames...)
 	d.current.steps = append(d.current.steps, steps...)
 	d.work.Signal()
-	return d.current
 }
 
 // now is the wall clock as far as versions need it: looked at once per group, since a

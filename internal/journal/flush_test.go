@@ -102,6 +102,52 @@ func TestGroupCommit(t *testing.T) {
 	})
 }
 
+// However many wait for a group, each is told what became of it.
+func TestEveryCallerIsToldTheFate(t *testing.T) {
+	const callers = 300
+	for name, opts := range map[string]journal.Options{
+		"written": tiny,
+		"failed":  tiny,
+		"no room": {MaxBytes: 32 << 10},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				disk := faultfs.New()
+				fsys := &gate{FS: disk}
+				j := open(t, fsys, opts)
+				synctest.Wait()
+				release := fsys.shut()
+				announce := func() error {
+					_, err := j.Begin(context.Background(), []cdc.Change{journaltest.Change("a")})
+					return err
+				}
+				var running sync.WaitGroup
+				running.Go(func() { _ = announce() }) // its flush is under way
+				synctest.Wait()
+				fates := make(chan error, callers)
+				for range callers {
+					running.Go(func() { fates <- announce() })
+				}
+				synctest.Wait()
+				if name == "failed" {
+					disk.Fail(0, 1<<30)
+				}
+				release(nil)
+				running.Wait()
+				close(fates)
+				for err := range fates {
+					if failed := err != nil; failed != (name != "written") || errors.Is(err, cdc.ErrJournalFull) != (name == "no room") {
+						t.Fatal(err)
+					}
+				}
+				if err := j.Close(); (err != nil) != (name == "failed") {
+					t.Fatal(err)
+				}
+			})
+		})
+	}
+}
+
 // Nobody waits for a commit, and yet it is soon durable and read.
 func TestCommitIsFlushedWhenIdle(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

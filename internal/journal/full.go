@@ -65,7 +65,7 @@ func (d *Disk) shed(g *group, full error) {
 	d.assess()
 	for _, failed := range []*group{g, later} {
 		failed.err = full
-		close(failed.done)
+		failed.wake()
 	}
 }
 

@@ -10,13 +10,14 @@ import (
 type group struct {
 	frames  []byte
 	steps   []step
-	entries []Entry       // what it committed, once that is durable
-	begun   time.Time     // when the first version in it was given, zero before
-	done    chan struct{} // closed when its fate is known
-	err     error         // why it was not written; to be read after done
+	entries []Entry         // what it committed, once that is durable
+	begun   time.Time       // when the first version in it was given, zero before
+	callers int             // who wait for its fate, see wake.go
+	cohorts []chan struct{} // what they wait at, closed when it is known
+	err     error           // why it was not written; to be read after that
 }
 
-func newGroup() *group { return &group{done: make(chan struct{})} }
+func newGroup() *group { return new(group) }
 
 // recycled gives a new group that uses this one's memory.
 func (g *group) recycled() *group {
@@ -27,7 +28,8 @@ func (g *group) recycled() *group {
 		next.frames = g.frames[:0]
 		clear(g.steps)
 		clear(g.entries)
-		next.steps, next.entries = g.steps[:0], g.entries[:0]
+		clear(g.cohorts)
+		next.steps, next.entries, next.cohorts = g.steps[:0], g.entries[:0], g.cohorts[:0]
 	}
 	return next
 }

@@ -25,10 +25,10 @@ func (d *Disk) AppendSchema(ctx context.Context, resource string, version int, s
 	}
 	seq, hlc := d.number(1)
 	numberAppends(frame, seq, hlc)
-	g := d.enqueue(frame, step{kind: kindSchema, committed: entry, seq: seq, version: hlc})
+	d.enqueue(frame, step{kind: kindSchema, committed: entry, seq: seq, version: hlc})
+	written := d.current.join()
 	d.mu.Unlock()
-	<-g.done
-	return g.err
+	return written.wait()
 }
 
 // encodeSchema gives the frame, without its numbers, and the entry that a reader makes

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"runtime"
 	"time"
 
 	"github.com/s3db-go/replicator/cdc"
@@ -132,47 +131,14 @@ func (d *Disk) write() {
 			empty = newGroup()
 		} else {
 			d.publish(g)
-			d.gather(len(g.steps))
+			g.wake()
+			d.gather(g.callers)
 			empty = g.recycled()
 		}
 		if flush {
 			d.noteFlush(d.flush())
 		}
 		g, flush = d.take(empty)
-	}
-}
-
-// gather lets the callers that were just woken come back before the next group is
-// taken. Without it the first of them gets a flush for itself, and all others wait for
-// the one after that: of 1,024 callers a quarter stood in a group, since the writer keeps
-// its processor while it flushes, and with it those who were just woken there.
-//
-// With it, traces of two processors and a flush of 0.2 ms show a cycle of 1,000 callers in
-// 0.7 ms, of which they need 0.4 to come back. So what one of them is spared there shows
-// in the rate: a caller encodes without measuring first, gives back its memory before it
-// waits, and is woken in few frames of its stack, all of which are cold by then.
-//
-// It ends when nobody more comes. To leave it out for callers who do much else before they
-// come back was tried: with 64 who compute for about 6 or 30 µs each the rate was lower in
-// every run, since the flush then runs beside them and serves those few who are early.
-func (d *Disk) gather(woken int) {
-	if woken < 2 {
-		return // nobody to share with
-	}
-	// One turn lets everybody run who can, and the next finds out who else could since.
-	// More of them would serve those who keep coming, at the expense of those who are
-	// here.
-	const turns = 32
-	here := -1
-	for range turns {
-		runtime.Gosched()
-		d.mu.Lock()
-		n := len(d.current.steps)
-		d.mu.Unlock()
-		if n == here {
-			return
-		}
-		here = n
 	}
 }
 
@@ -298,10 +264,8 @@ func (d *Disk) put(g *group) error {
 	return nil
 }
 
-// publish tells the fate of a group to those who wait for it, and shows to the
-// readers what it committed.
+// publish shows to the readers what a group committed.
 func (d *Disk) publish(g *group) {
-	defer close(g.done)
 	if g.err == nil {
 		for i := range g.steps {
 			if g.steps[i].committed.Change != nil {
