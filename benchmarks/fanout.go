@@ -188,6 +188,9 @@ func (f *fanout) next() cdc.Change {
 	c := f.change
 	c.ChangeID = cdc.ID{}
 	c.RecordID = recordID(f.last.Add(1))
+	// The key at a target is the id in the record: with one for all, all would stand in one lane.
+	c.Data = c.Data.Clone()
+	c.Data["id"] = c.RecordID
 	return c
 }
 

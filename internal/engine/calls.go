@@ -10,8 +10,8 @@ import (
 	"github.com/s3db-go/replicator/internal/panics"
 )
 
-// perform does what the core asks for. What takes time runs on a goroutine of its
-// own.
+// perform does what the core asks for. What takes time runs when the turn is over, or on
+// another goroutine.
 func (e *Engine) perform(action Action) {
 	switch a := action.(type) {
 	case Load:
@@ -27,9 +27,9 @@ func (e *Engine) perform(action Action) {
 	case Sync:
 		e.async(func() Event { return e.sync(a) })
 	case Open:
-		e.async(func() Event { return Opened{e.within(e.ctx, e.cfg.Driver.(cdc.Opener).Open)} })
+		e.async(func() Event { return Opened{e.within(e.ctx, time.Now(), e.cfg.Driver.(cdc.Opener).Open)} })
 	case Check:
-		e.async(func() Event { return Checked{e.within(e.ctx, e.cfg.Driver.(cdc.Checker).Check)} })
+		e.async(func() Event { return Checked{e.within(e.ctx, time.Now(), e.cfg.Driver.(cdc.Checker).Check)} })
 	case Wake:
 		e.timer.Reset(time.Until(a.At))
 	case Notify:
@@ -39,11 +39,20 @@ func (e *Engine) perform(action Action) {
 	}
 }
 
-// async runs a call on a goroutine and brings its end to the loop, if that still
-// runs then. It goes to one that waits for work, if there is: the stack of a new one
-// would have to grow first, each time.
+// async has a call done, whose end the core is told. The first of several is kept for who
+// has the turn.
 func (e *Engine) async(call func() Event) {
 	e.pending++
+	if e.kept == nil {
+		e.kept = call
+	} else {
+		e.hand(call)
+	}
+}
+
+// hand gives a call to a goroutine that waits for work, if there is one: the stack of a
+// new one would have to grow first, each time. nil gives it the turn. The caller has that.
+func (e *Engine) hand(call func() Event) {
 	select {
 	case e.calls <- call:
 	default:
@@ -51,18 +60,14 @@ func (e *Engine) async(call func() Event) {
 	}
 }
 
-// serve does a call, and then those that come while it waits for work.
+// serve does a call, and what follows from its end, and then what comes while it waits for
+// work.
 func (e *Engine) serve(call func() Event) {
-	for {
-		select {
-		case e.events <- call():
-		case <-e.done:
-			return
-		}
-		select {
-		case call = <-e.calls:
-		case <-e.done:
-			return
+	for open := true; open; call, open = <-e.calls {
+		for call == nil || e.turn.take(news{event: call(), call: true}) {
+			if call = e.decide(); call == nil {
+				break
+			}
 		}
 	}
 }
@@ -70,7 +75,7 @@ func (e *Engine) serve(call func() Event) {
 // watched is async for what has to come to an end by itself.
 func (e *Engine) watched(t task, call func() Event) {
 	e.async(func() Event {
-		defer e.pulse.begin(t)()
+		defer e.pulse.begin(t, time.Now())()
 		return call()
 	})
 }
@@ -83,7 +88,7 @@ func (e *Engine) apply(a *Attempt) Finished {
 	defer leave()
 	start := time.Now()
 	ctx, end := e.cfg.Observe(e.ctx, a.Deliveries)
-	err = e.within(ctx, func(ctx context.Context) error { return e.cfg.Driver.Apply(ctx, a.Deliveries) })
+	err = e.within(ctx, start, func(ctx context.Context) error { return e.cfg.Driver.Apply(ctx, a.Deliveries) })
 	end(err)
 	return Finished{Attempt: a, Err: err, Took: time.Since(start)}
 }
@@ -112,7 +117,7 @@ func (e *Engine) sync(s Sync) Synced {
 	if !ok {
 		return Synced{Sync: s, Version: s.wanted} // there is none to sync
 	}
-	err = e.within(e.ctx, func(ctx context.Context) error {
+	err = e.within(e.ctx, time.Now(), func(ctx context.Context) error {
 		return e.cfg.Driver.(cdc.SchemaSyncer).SyncSchema(ctx, s.Target, schema)
 	})
 	return Synced{Sync: s, Version: schema.Version, Err: err}
@@ -135,18 +140,18 @@ func (e *Engine) shape(s Sync) (cdc.Schema, bool, error) {
 	return widened(present, brought), true, nil
 }
 
-// within calls the driver with the timeout of an attempt. A panic is an error like
-// any other, so that it costs this attempt and not the process; its stack stays
-// out, since errors end up where users look.
-func (e *Engine) within(ctx context.Context, call func(context.Context) error) (err error) {
-	ctx, cancel := context.WithTimeout(ctx, e.cfg.Timeout)
-	defer cancel()
+// within calls the driver with the timeout of an attempt that starts now. A panic is an
+// error like any other, so that it costs this attempt and not the process; its stack
+// stays out, since errors end up where users look.
+func (e *Engine) within(ctx context.Context, now time.Time, call func(context.Context) error) (err error) {
+	attempt := bound(ctx, now.Add(e.cfg.Timeout))
+	defer attempt.end()
 	defer func() {
 		if v := recover(); v != nil {
 			err = panics.Error("the driver "+e.cfg.Driver.Name(), v)
 		}
 	}()
-	return call(ctx)
+	return call(attempt)
 }
 
 func (e *Engine) record(outcomes []Outcome) Recorded {

@@ -37,8 +37,8 @@ type Config struct {
 	// Shapes are known before anything is delivered. A target that refuses one for
 	// good fails Start.
 	Shapes []Sync
-	// Notify is told everything that happens, from one goroutine, in order. It must
-	// not block. nil tells nobody.
+	// Notify is told everything that happens, one thing at a time, in order. It must not
+	// block. nil tells nobody.
 	Notify func(Notice)
 	// Observe is called before each call of Driver.Apply, in its goroutine; what it gives is
 	// the driver's context, and a function to be called with the driver's answer. nil: nobody
@@ -70,7 +70,7 @@ type Config struct {
 	Places chan struct{}
 	// Timeout of an attempt. Default 30 s.
 	Timeout time.Duration
-	// Rand gives numbers in [0,1) for the jitter, from one goroutine. Default: those of
+	// Rand gives numbers in [0,1) for the jitter, one at a time. Default: those of
 	// math/rand/v2.
 	Rand func() float64
 	// RecordSuccesses writes a row for each replicated delivery too.

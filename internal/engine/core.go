@@ -74,7 +74,7 @@ func helpless(failures int) time.Duration {
 	return backoff.Policy{Base: time.Second, Cap: 30 * time.Second}.Ceiling(failures)
 }
 
-// Core decides what one destination does next. It belongs to one goroutine.
+// Core decides what one destination does next. It belongs to one goroutine at a time.
 type Core struct {
 	set Settings
 	now time.Time // of the present step

@@ -29,31 +29,32 @@ type Engine struct {
 	stopped bool
 	cancel  context.CancelFunc // ends the calls of the driver
 
-	events  chan Event
 	calls   chan func() Event // to a goroutine that waits for work
 	halt    chan struct{}     // closed: start nothing more
 	abandon chan struct{}     // closed: wait for nothing more
-	done    chan struct{}     // closed by the loop when it ends
+	done    chan struct{}     // closed when nobody decides any more
 	pulse   pulse
+	turn    turn
 	own     chan struct{} // holds the engine's own place, see Config.Places
 	gone    chan struct{} // closed when no call runs any more
 	work    sync.WaitGroup
 	known   atomic.Pointer[Stats] // the last
 
-	// mu guards what Stats and Drain share with the loop. The loop holds it for a
-	// step of the core, and never while user code, a driver's call or I/O runs.
+	// mu guards what Stats and Drain share with who decides. It is held for a step of
+	// the core, and never while user code, a driver's call or I/O runs.
 	mu      sync.Mutex
 	core    *Core
 	waiters []waiter
 	behind  time.Time // since when the journal has something unread, zero if caught up
 
-	// The rest belongs to the loop.
-	ctx     context.Context // of the driver's calls
-	source  source          // lent to the load that runs
-	more    <-chan struct{} // nil while the core knows that there is more
-	timer   *time.Timer
-	pending int // goroutines that have not told their end
-	halted  bool
+	// The rest belongs to who has the turn.
+	ctx       context.Context // of the driver's calls
+	source    source          // lent to the load that runs
+	timer     *time.Timer
+	pending   int          // calls that have not told their end
+	kept      func() Event // what who has the turn does itself afterwards, or nil
+	halted    bool
+	abandoned bool
 }
 
 // waiter is a Drain.
@@ -66,7 +67,6 @@ type waiter struct {
 func New(cfg Config) *Engine {
 	return &Engine{
 		cfg:     cfg.withDefaults(),
-		events:  make(chan Event, 64), // some ends of attempts while the loop reads the journal
 		calls:   make(chan func() Event),
 		halt:    make(chan struct{}),
 		abandon: make(chan struct{}),
@@ -106,6 +106,7 @@ func (e *Engine) Start(ctx context.Context) error {
 	if err != nil {
 		return errors.Join(fmt.Errorf("%s: %w", e.cfg.Name, err), e.close())
 	}
+	failed, known := core.failures.counts != nil, core.known
 	e.started = true
 	e.ctx, e.cancel = context.WithCancel(context.WithoutCancel(ctx))
 	e.timer = time.NewTimer(time.Hour)
@@ -113,7 +114,12 @@ func (e *Engine) Start(ctx context.Context) error {
 	e.core = core
 	e.behind = time.Now()
 	e.mu.Unlock()
-	e.work.Go(func() { e.run(first) })
+	e.turn.take(news{event: first})
+	if failed {
+		e.async(func() Event { return e.takeUp(known) })
+	}
+	e.hand(nil)
+	e.work.Go(e.watch)
 	return nil
 }
 
@@ -129,7 +135,7 @@ func (e *Engine) open(ctx context.Context) (Event, error) {
 	}
 	var first Event = Tick{}
 	if opener, ok := e.cfg.Driver.(cdc.Opener); ok {
-		err := e.within(share, opener.Open)
+		err := e.within(share, time.Now(), opener.Open)
 		if cdc.FaultOf(err) == cdc.RecordFault {
 			return nil, fmt.Errorf("open: %w", err)
 		}
@@ -159,7 +165,7 @@ func (e *Engine) fit(ctx context.Context) error {
 		if !ok || err != nil {
 			continue
 		}
-		err = e.within(ctx, func(ctx context.Context) error { return syncer.SyncSchema(ctx, s.Target, schema) })
+		err = e.within(ctx, time.Now(), func(ctx context.Context) error { return syncer.SyncSchema(ctx, s.Target, schema) })
 		if cdc.FaultOf(err) == cdc.RecordFault {
 			return fmt.Errorf("%s: %w", s.Target, err)
 		}
@@ -253,7 +259,8 @@ func (e *Engine) Stop(ctx context.Context) error {
 // what was left behind may still be applied.
 func (e *Engine) Gone() <-chan struct{} { return e.gone }
 
-// finish waits for the loop and tells how many calls it had to leave behind.
+// finish waits until nobody decides any more, and tells how many calls had to be left
+// behind.
 func (e *Engine) finish(ctx context.Context) (stuck int) {
 	select {
 	case <-e.done:
@@ -289,7 +296,7 @@ func (e *Engine) Stats() Stats {
 	last, now := e.cfg.Journal.Last(), time.Now()
 	still, doing := e.pulse.still(now)
 	if known := e.known.Load(); doing == taskNames[deciding] && known != nil {
-		// The loop may hold the lock.
+		// Whoever decides may hold the lock.
 		s := *known
 		s.Still, s.Doing, s.Waiting = still, doing, last-min(s.Settled, last)
 		if s.Lag > 0 {
@@ -324,70 +331,4 @@ func (e *Engine) stats(now time.Time, last uint64) Stats {
 		s.Lag = max(now.Sub(s.Oldest), 0)
 	}
 	return s
-}
-
-// run is the engine's one goroutine that knows the core.
-func (e *Engine) run(first Event) {
-	defer close(e.done)
-	defer e.timer.Stop()
-	halt := e.halt
-	e.mu.Lock()
-	failed, known := e.core.failures.counts != nil, e.core.known
-	e.mu.Unlock()
-	if failed {
-		e.async(func() Event { return e.takeUp(known) })
-	}
-	e.step(first)
-	for !e.halted || e.pending > 0 || !e.quiet() {
-		select {
-		case event := <-e.events:
-			e.pending--
-			if l, ok := event.(Loaded); ok && l.CaughtUp {
-				e.more = e.source.reader.More()
-				e.mark(time.Time{})
-			}
-			e.step(event)
-		case <-e.more:
-			e.more = nil
-			e.mark(time.Now())
-			e.step(More{})
-		case <-e.timer.C:
-			e.step(Tick{})
-		case <-halt:
-			halt, e.halted = nil, true
-			e.step(Halt{})
-		case <-e.abandon:
-			return
-		}
-	}
-}
-
-func (e *Engine) quiet() bool {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	return e.core.Quiet()
-}
-
-func (e *Engine) mark(behind time.Time) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	e.behind = behind
-}
-
-// step tells the core one thing and does what it asks for.
-func (e *Engine) step(event Event) {
-	defer e.pulse.begin(deciding)()
-	e.mu.Lock()
-	actions := e.core.Step(time.Now(), event)
-	low := e.core.Low()
-	e.waiters = slices.DeleteFunc(e.waiters, func(w waiter) bool {
-		if low >= w.seq {
-			close(w.done)
-		}
-		return low >= w.seq
-	})
-	e.mu.Unlock()
-	for _, a := range actions {
-		e.perform(a)
-	}
 }

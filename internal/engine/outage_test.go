@@ -47,8 +47,16 @@ func (r *generator) Next(maxBytes int) (entries []journal.Entry, err error) {
 	return entries, nil
 }
 
-func (r *generator) More() <-chan struct{} { return nil } // nothing is ever added
-func (r *generator) Close() error          { return nil }
+func (r *generator) More() <-chan struct{} {
+	if r.at == r.journal.last {
+		return nil // nothing is ever added
+	}
+	now := make(chan struct{})
+	close(now)
+	return now
+}
+
+func (r *generator) Close() error { return nil }
 
 // A week in which the destination is away, with many changes waiting for it (a million by
 // flag), spends no attempt and no memory, whether or not the driver knows an outage when it

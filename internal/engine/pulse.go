@@ -10,7 +10,7 @@ import (
 type task uint8
 
 const (
-	deciding  task = iota // and telling listeners, in the loop
+	deciding  task = iota // and telling listeners
 	loading               // reading the journal and routing, where the user's functions run
 	fetching              // the same, for what was loaded before
 	recording             // writing the ledger
@@ -31,8 +31,8 @@ type pulse struct {
 }
 
 // begin notes that a task runs; what it gives, that it has ended.
-func (p *pulse) begin(t task) (end func()) {
-	p.since[t].Store(time.Now().UnixNano())
+func (p *pulse) begin(t task, now time.Time) (end func()) {
+	p.since[t].Store(now.UnixNano())
 	return func() { p.since[t].Store(0) }
 }
 

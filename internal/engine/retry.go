@@ -25,7 +25,8 @@ const readsAtOnce = 32
 //
 // A row is marked before the journal has what sends it, and not any more if the journal
 // does not take that. What was marked by one who was killed in between goes after the next
-// Start. A row that is on the road twice goes once. The engine need not run.
+// Start, and what stays marked because the ledger fails goes when all that came before it has
+// gone. A row that is on the road twice goes once. The engine need not run.
 func (e *Engine) Retry(ctx context.Context, rows []ledger.Row) (n int, err error) {
 	sendable, _, err := e.sendable(rows)
 	if err != nil {
@@ -43,6 +44,7 @@ func (e *Engine) Retry(ctx context.Context, rows []ledger.Row) (n int, err error
 		marked = append(marked, *row)
 	})
 	if err != nil {
+		e.takeUpLater() // the ledger may have the marks all the same
 		return 0, fmt.Errorf("%s: %w", e.cfg.Name, err)
 	}
 	unsent, err := e.send(ctx, marked)
@@ -51,6 +53,9 @@ func (e *Engine) Retry(ctx context.Context, rows []ledger.Row) (n int, err error
 			row.RetryCount--
 			row.WillRetry = false
 		})
+		if unmarked != nil {
+			e.takeUpLater()
+		}
 		err = fmt.Errorf("%s: %w", e.cfg.Name, errors.Join(err, unmarked))
 	}
 	return len(marked) - len(unsent), err
@@ -96,8 +101,20 @@ func (e *Engine) sendable(rows []ledger.Row) (yes, no []ledger.Row, err error) {
 	return yes, no, nil
 }
 
-// takeUp sends what a Retry before this Start marked and did not send: when all that the
-// journal had by then is settled, that is what is still marked. It runs until it is done, or
+// takeUpLater sees to rows that are marked and perhaps not on the road. If the engine is
+// being started or does not run, that is what Start does.
+func (e *Engine) takeUpLater() {
+	if !e.life.TryLock() {
+		return
+	}
+	defer e.life.Unlock()
+	if e.started && !e.stopped {
+		e.work.Go(func() { e.takeUp(e.cfg.Journal.Last()) })
+	}
+}
+
+// takeUp sends what a Retry marked and did not send: when all that the journal had by then is
+// settled, that is what is still marked. It runs until it is done, or
 // the engine stops.
 func (e *Engine) takeUp(upTo uint64) Event {
 	ctx, cancel := context.WithCancel(e.ctx)

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/s3db-go/replicator/cdc"
 	"github.com/s3db-go/replicator/internal/codec"
@@ -11,7 +12,7 @@ import (
 )
 
 // source is where an engine's changes come from. It belongs to one load at a time, and
-// between loads to the loop.
+// between loads to who has the turn.
 type source struct {
 	reader   journal.Reader
 	pending  []journal.Entry // read and not routed, because routing failed
@@ -34,11 +35,10 @@ func (e *Engine) read(bytes int) Event {
 	clear(s.routed)
 	clear(s.verdicts)
 	s.routed, s.verdicts = s.routed[:0], s.verdicts[:0]
-	caughtUp := len(s.pending) == 0
+	e.mu.Lock()
+	s.pending = slices.DeleteFunc(s.pending, func(entry journal.Entry) bool { return e.core.Settled(entry.Change.Seq) })
+	e.mu.Unlock()
 	for _, entry := range s.pending {
-		if e.settled(entry.Change.Seq) {
-			continue
-		}
 		first := len(s.verdicts)
 		r := Routed{Change: entry.Change, Bytes: entry.Bytes}
 		// If this moves the verdicts, those of the changes before stay where they are.
@@ -49,7 +49,18 @@ func (e *Engine) read(bytes int) Event {
 		s.routed = append(s.routed, r)
 	}
 	s.pending = nil
-	return Loaded{Changes: s.routed, CaughtUp: caughtUp}
+	return Loaded{Changes: s.routed, CaughtUp: s.caughtUp()}
+}
+
+// caughtUp reports whether there is nothing more to read. To find that out by reading once
+// more would cost two turns for every group of the journal.
+func (s *source) caughtUp() bool {
+	select {
+	case <-s.reader.More():
+		return false
+	default:
+		return true
+	}
 }
 
 const (
@@ -155,13 +166,6 @@ func (e *Engine) routeTo(dst []route.Verdict, change *cdc.Change, target string)
 		}
 	}
 	return dst, err
-}
-
-// settled reports whether a change was settled before the engine started.
-func (e *Engine) settled(seq uint64) bool {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	return e.core.Settled(seq)
 }
 
 // failuresAtOnce are read from the ledger together: what they hold fits in memory.

@@ -69,6 +69,10 @@ func (h *Hub[T]) Publish(v T) {
 	}
 }
 
+// Heard reports whether there is a subscriber, so that what nobody would get need not be
+// made.
+func (h *Hub[T]) Heard() bool { return len(h.present()) > 0 }
+
 func (h *Hub[T]) present() []*subscriber[T] {
 	if list := h.subscribers.Load(); list != nil {
 		return *list

@@ -225,6 +225,23 @@ func TestCancelEndsASubscription(t *testing.T) {
 	})
 }
 
+func TestAHubIsHeardWhileThereAreSubscriptions(t *testing.T) {
+	h := hub.New(3, notice)
+	if h.Heard() {
+		t.Error("before the first")
+	}
+	_, cancel := h.Subscribe(nil)
+	_, cancelOther := h.Subscribe(nil)
+	cancel()
+	if !h.Heard() {
+		t.Error("not while there is one")
+	}
+	cancelOther()
+	if h.Heard() {
+		t.Error("after the last")
+	}
+}
+
 func TestPublishingToNobodyAllocatesNothing(t *testing.T) {
 	h := hub.New(3, notice)
 	if n := testing.AllocsPerRun(100, func() { h.Publish(1) }); n != 0 {
