@@ -40,12 +40,22 @@ func cases() []benchmark {
 		{"fanout", fanoutCase},
 		{"caller", callerCase},
 		{"memory", memoryCase},
+		{"postgres", postgresCase},
+		{"webhook", webhookCase},
+		{"sqs", sqsCase},
+		{"bigquery", bigqueryCase},
+		{"s3", s3Case},
+		{"s3db-read", readCase},
 	}
 }
 
 func main() {
 	if len(os.Args) > 1 && os.Args[1] == phaseArg {
 		exit(backlogPhase(os.Args[2:], os.Stdout))
+		return
+	}
+	if len(os.Args) > 1 && os.Args[1] == endpointArg {
+		exit(serveEndpoint(os.Stdin, os.Stdout))
 		return
 	}
 	exit(run(os.Args[1:], os.Stdout))

@@ -57,18 +57,33 @@ type pace struct {
 	cpu  float64 // µs of a processor each
 }
 
-// compare measures the contenders in turns.
+// compare measures the contenders in turns, each in a new directory.
+func compare(c config, callers int, contenders []contender) (map[string]measured, error) {
+	var turns []turn
+	for _, each := range contenders {
+		turns = append(turns, turn{each.name, func() (pace, error) { return measure(c, callers, each) }})
+	}
+	return inTurns(c, callers, turns)
+}
+
+// turn is one measurement of a contender.
+type turn struct {
+	name string
+	take func() (pace, error)
+}
+
+// inTurns measures contenders, of which each says itself how.
 // Every round begins with another one, so that none always follows the same
 // neighbour.
-func compare(c config, callers int, contenders []contender) (map[string]measured, error) {
+func inTurns(c config, callers int, turns []turn) (map[string]measured, error) {
 	samples := map[string]measured{}
 	for round := range c.rounds {
-		for i := range contenders {
-			each := contenders[(i+round)%len(contenders)]
+		for i := range turns {
+			each := turns[(i+round)%len(turns)]
 			var p pace
 			var err error
 			pprof.Do(context.Background(), pprof.Labels("contender", fmt.Sprintf("%s/%d", each.name, callers)), func(context.Context) {
-				p, err = measure(c, callers, each)
+				p, err = each.take()
 			})
 			if err != nil {
 				return nil, fmt.Errorf("%s, %d callers: %w", each.name, callers, err)

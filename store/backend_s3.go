@@ -11,6 +11,7 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"strings"
+	"sync"
 	"sync/atomic"
 
 	"github.com/aws/aws-sdk-go-v2/service/s3"
@@ -199,17 +200,44 @@ func (b *bucket) delete(ctx context.Context, key, ifMatch string) (doubtful bool
 	return seen.doubtful, err
 }
 
+// list asks for the next names when half of the present ones are taken: reading what they
+// name goes on meanwhile, and who takes only a few pays for no more.
 func (b *bucket) list(ctx context.Context, prefix, after string) iter.Seq2[string, error] {
 	return func(yield func(string, error) bool) {
-		in := &s3.ListObjectsV2Input{Bucket: &b.name, Prefix: new(b.prefix + prefix), StartAfter: new(b.prefix + after)}
-		pages := s3.NewListObjectsV2Paginator(b.client, in)
-		for pages.HasMorePages() {
-			page, err := pages.NextPage(ctx)
-			if err != nil {
-				yield("", readError("ListObjectsV2", err))
+		ctx, cancel := context.WithCancel(ctx)
+		var asking sync.WaitGroup
+		defer asking.Wait()
+		defer cancel()
+		type answer struct {
+			page *s3.ListObjectsV2Output
+			err  error
+		}
+		answers := make(chan answer, 1)
+		pages := s3.NewListObjectsV2Paginator(b.client, &s3.ListObjectsV2Input{
+			Bucket: &b.name, Prefix: new(b.prefix + prefix), StartAfter: new(b.prefix + after),
+		})
+		ask := func() {
+			asking.Go(func() {
+				page, err := pages.NextPage(ctx)
+				answers <- answer{page, err}
+			})
+		}
+		ask()
+		for more := true; more; {
+			a := <-answers
+			if a.err != nil {
+				yield("", readError("ListObjectsV2", a.err))
 				return
 			}
-			for _, o := range page.Contents {
+			names := a.page.Contents
+			more = pages.HasMorePages()
+			if more && len(names) == 0 {
+				ask()
+			}
+			for i, o := range names {
+				if more && i == len(names)/2 {
+					ask()
+				}
 				// The server was asked for no others; not all of them listen.
 				if key := strings.TrimPrefix(orNone(o.Key), b.prefix); key > after && !yield(key, nil) {
 					return

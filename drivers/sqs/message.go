@@ -73,7 +73,8 @@ func (s *session) requests(batch []cdc.Delivery, errs []error) []request {
 		}
 		entry.Id = new(strconv.Itoa(i))
 		if len(out) == 0 || !out[len(out)-1].takes(q, bytes) {
-			out = append(out, request{queue: q})
+			most := min(len(batch)-i, maxItems)
+			out = append(out, request{queue: q, entries: make([]types.SendMessageBatchRequestEntry, 0, most), places: make([]int, 0, most)})
 		}
 		r := &out[len(out)-1]
 		r.entries, r.places, r.bytes = append(r.entries, entry), append(r.places, i), r.bytes+bytes
@@ -99,10 +100,11 @@ func (s *session) entry(q *queue, d cdc.Delivery) (e types.SendMessageBatchReque
 	bytes = len(body)
 	e.MessageBody = new(string(body))
 	e.MessageAttributes = make(map[string]types.MessageAttributeValue, len(attributes))
-	for name, value := range attributes {
-		const kind = "String"
-		e.MessageAttributes[name] = types.MessageAttributeValue{DataType: new(kind), StringValue: new(value)}
-		bytes += len(name) + len(kind) + len(value)
+	kind := new("String")
+	for i := range attributes {
+		a := &attributes[i]
+		e.MessageAttributes[a.name] = types.MessageAttributeValue{DataType: kind, StringValue: &a.value}
+		bytes += len(a.name) + len(*kind) + len(a.value)
 	}
 	if bytes > maxBytes {
 		return e, 0, fmt.Errorf("the message has %d bytes, the limit of SQS is %d", bytes, maxBytes)
@@ -131,25 +133,32 @@ func (o *Options) body(d cdc.Delivery) ([]byte, error) {
 	return body, nil
 }
 
-// attributes gives the driver's own and the user's. Those that SQS would refuse are
-// found here, since for one of them it refuses the whole request.
-func (o *Options) attributes(d cdc.Delivery) (map[string]string, error) {
-	all := map[string]string{
-		"id": d.ChangeID.String(), "resource": d.Target, "operation": d.Op.String(), "version": strconv.FormatUint(d.Version, 10),
+// attribute is one of a message.
+type attribute struct{ name, value string }
+
+// attributes gives the driver's own and the user's, which may take their place. Those that
+// SQS would refuse are found here, since for one of them it refuses the whole request.
+func (o *Options) attributes(d cdc.Delivery) ([]attribute, error) {
+	all := []attribute{
+		{"id", d.ChangeID.String()}, {"resource", d.Target}, {"operation", d.Op.String()}, {"version", strconv.FormatUint(d.Version, 10)},
 	}
 	if o.Attributes != nil {
-		maps.Copy(all, o.Attributes(d))
+		own := o.Attributes(d)
+		all = slices.DeleteFunc(all, func(a attribute) bool { _, replaced := own[a.name]; return replaced })
+		for _, name := range slices.Sorted(maps.Keys(own)) {
+			all = append(all, attribute{name, own[name]})
+		}
 	}
-	maps.DeleteFunc(all, func(_, value string) bool { return value == "" })
+	all = slices.DeleteFunc(all, func(a attribute) bool { return a.value == "" })
 	if len(all) > maxAttributes {
 		return nil, fmt.Errorf("option Attributes: %d in all, SQS takes %d", len(all), maxAttributes)
 	}
-	for _, name := range slices.Sorted(maps.Keys(all)) {
-		if !attributeName(name) {
-			return nil, fmt.Errorf("option Attributes: %q is not the name of one", name)
+	for _, a := range all {
+		if !attributeName(a.name) {
+			return nil, fmt.Errorf("option Attributes: %q is not the name of one", a.name)
 		}
-		if strings.ContainsFunc(all[name], notInMessages) {
-			return nil, fmt.Errorf("option Attributes: the value of %q has a character that SQS does not take", name)
+		if strings.ContainsFunc(a.value, notInMessages) {
+			return nil, fmt.Errorf("option Attributes: the value of %q has a character that SQS does not take", a.name)
 		}
 	}
 	return all, nil

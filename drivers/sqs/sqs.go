@@ -168,8 +168,9 @@ func (s *session) send(ctx context.Context, r request, errs []error) error {
 	if err != nil {
 		return fmt.Errorf("sqs: %s: %w", r.queue.name, judge(err))
 	}
+	silent := fmt.Errorf("sqs: %s: the answer says nothing about this message", r.queue.name)
 	for _, i := range r.places {
-		errs[i] = fmt.Errorf("sqs: %s: the answer says nothing about this message", r.queue.name)
+		errs[i] = silent
 	}
 	for _, done := range out.Successful {
 		if i, ok := r.placeOf(done.Id); ok {

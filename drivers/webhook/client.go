@@ -16,12 +16,12 @@ const (
 	maxHeaders = 64 << 10
 )
 
-// newClient keeps as many connections as there are requests at a time: the default
+// newTransport keeps as many connections as there are requests at a time: the default
 // of two would open one for nearly every request. endpoint is nil if the URL is faulty.
-func newClient(o Options, endpoint *url.URL) *http.Client {
+func newTransport(o Options, endpoint *url.URL) *http.Transport {
 	guard := guard{publicOnly: o.PublicOnly && !proxied(endpoint)}
 	dialer := &net.Dialer{Timeout: dialTime, Control: guard.control}
-	transport := &http.Transport{
+	return &http.Transport{
 		Proxy:                  http.ProxyFromEnvironment,
 		DialContext:            dialer.DialContext,
 		TLSClientConfig:        o.TLS.Clone(),
@@ -30,11 +30,6 @@ func newClient(o Options, endpoint *url.URL) *http.Client {
 		IdleConnTimeout:        90 * time.Second, // as net/http's own
 		TLSHandshakeTimeout:    dialTime,
 		MaxResponseHeaderBytes: maxHeaders,
-	}
-	return &http.Client{
-		Transport: transport,
-		// A redirect would take credentials and data to a place that nobody configured.
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 }
 

@@ -194,12 +194,12 @@ func (d *Driver) parseURL() error {
 func (d *Driver) parseSecrets() error {
 	var errs []error
 	for i, secret := range d.opts.SigningSecrets {
-		key, err := parseSecret(secret)
+		k, err := parseSecret(secret)
 		if err != nil {
 			errs = append(errs, fmt.Errorf("webhook: SigningSecrets[%d] %w", i, err))
 			continue
 		}
-		d.keys = append(d.keys, key)
+		d.keys = append(d.keys, k)
 	}
 	return errors.Join(errs...)
 }

@@ -6,9 +6,11 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"hash"
 	"net/http"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -41,11 +43,11 @@ func verify(header http.Header, body []byte, now time.Time, secrets []string) er
 		return errors.New("webhook: webhook-timestamp is too far from now")
 	}
 	for i, secret := range secrets {
-		key, err := parseSecret(secret)
+		k, err := parseSecret(secret)
 		if err != nil {
 			return fmt.Errorf("webhook: secret %d %w", i, err)
 		}
-		want := []byte(signature(key, id, stamp, body))
+		want := []byte(k.signature(id, stamp, body))
 		for given := range strings.FieldsSeq(header.Get("webhook-signature")) {
 			if hmac.Equal([]byte(given), want) {
 				return nil
@@ -67,25 +69,37 @@ func (d *Driver) sign(h http.Header, id string, now time.Time, body []byte) {
 		return
 	}
 	signatures := make([]string, len(d.keys))
-	for i, key := range d.keys {
-		signatures[i] = signature(key, id, stamp, body)
+	for i, k := range d.keys {
+		signatures[i] = k.signature(id, stamp, body)
 	}
 	h.Set("Webhook-Signature", strings.Join(signatures, " "))
 }
 
-func signature(key []byte, id, stamp string, body []byte) string {
-	mac := hmac.New(sha256.New, key)
-	mac.Write([]byte(id + "." + stamp + "."))
+// key is what a signature is made with.
+type key struct {
+	secret []byte
+	macs   sync.Pool // of hash.Hash: a new one hashes the secret first
+}
+
+func (k *key) signature(id, stamp string, body []byte) string {
+	mac, ok := k.macs.Get().(hash.Hash)
+	if !ok {
+		mac = hmac.New(sha256.New, k.secret)
+	}
+	defer k.macs.Put(mac)
+	mac.Reset()
+	b := []byte(id + "." + stamp + ".")
+	mac.Write(b)
 	mac.Write(body)
-	return "v1," + base64.StdEncoding.EncodeToString(mac.Sum(nil))
+	return string(base64.StdEncoding.AppendEncode([]byte("v1,"), mac.Sum(b[:0])))
 }
 
 // parseSecret gives the key of a secret. The error is a predicate and shows none of it.
-func parseSecret(secret string) ([]byte, error) {
+func parseSecret(secret string) (*key, error) {
 	text, ok := strings.CutPrefix(secret, secretPrefix)
-	key, err := base64.StdEncoding.DecodeString(text)
-	if !ok || err != nil || len(key) == 0 {
+	decoded, err := base64.StdEncoding.DecodeString(text)
+	if !ok || err != nil || len(decoded) == 0 {
 		return nil, fmt.Errorf("is not %q and base64 of random bytes, as openssl rand -base64 24 gives", secretPrefix)
 	}
-	return key, nil
+	return &key{secret: decoded}, nil
 }

@@ -86,11 +86,12 @@ const (
 // Driver posts deliveries to one URL. Safe for concurrent use.
 type Driver struct {
 	opts     Options
-	endpoint *url.URL    // without credentials
-	auth     Auth        // of the options or the URL
-	keys     [][]byte    // decoded signing secrets
-	header   http.Header // of every request
-	client   *http.Client
+	endpoint *url.URL // without credentials
+	auth     Auth     // of the options or the URL
+	keys     []*key
+	header   http.Header     // of every request
+	own      *http.Transport // nil if the client is the caller's
+	do       func(*http.Request) (*http.Response, error)
 	faults   error
 	gzips    sync.Pool // of *gzip.Writer: a new one allocates 800 KB
 }
@@ -106,12 +107,17 @@ var (
 // by [Driver.Validate].
 func New(opts Options) *Driver {
 	opts = opts.withDefaults()
-	d := &Driver{opts: opts, auth: opts.Auth, client: opts.Client}
+	d := &Driver{opts: opts, auth: opts.Auth}
 	d.faults = errors.Join(d.parseURL(), d.parseSecrets(), opts.validate())
 	d.header = d.fixed()
-	if d.client == nil {
-		d.client = newClient(opts, d.endpoint)
+	if opts.Client != nil {
+		d.do = opts.Client.Do
+		return d
 	}
+	d.own = newTransport(opts, d.endpoint)
+	// A client around it would follow redirects, which take credentials and data to a
+	// place that nobody configured, and copy all headers for the case.
+	d.do = d.own.RoundTrip
 	return d
 }
 
@@ -166,7 +172,7 @@ func (d *Driver) send(ctx context.Context, deliveries []cdc.Delivery) error {
 	if err != nil {
 		return fmt.Errorf("webhook: %w", err)
 	}
-	res, err := d.client.Do(req)
+	res, err := d.do(req)
 	if err != nil {
 		late := ctx.Err() != nil || isTimeout(err)
 		err = fmt.Errorf("webhook: %s %s: %w", d.opts.Method, d.endpoint.Host, cause(err))
@@ -196,8 +202,8 @@ func (d *Driver) send(ctx context.Context, deliveries []cdc.Delivery) error {
 // Close drops the idle connections of the driver's own client; the caller's client
 // is left alone. The driver can be used again afterwards.
 func (d *Driver) Close() error {
-	if d.opts.Client == nil {
-		d.client.CloseIdleConnections()
+	if d.own != nil {
+		d.own.CloseIdleConnections()
 	}
 	return nil
 }
