@@ -3,7 +3,6 @@ package envelope
 import (
 	"encoding/base64"
 	"fmt"
-	"maps"
 	"math"
 	"slices"
 	"strconv"
@@ -25,7 +24,11 @@ func appendRecord(b []byte, r cdc.Record) ([]byte, error) {
 }
 
 func appendObject(b []byte, object map[string]any) (_ []byte, err error) {
-	names := slices.AppendSeq(make([]string, 0, len(object)), maps.Keys(object))
+	var room [16]string // few objects have more fields
+	names := room[:0]
+	for name := range object {
+		names = append(names, name)
+	}
 	slices.Sort(names)
 	b = append(b, '{')
 	for i, name := range names {
