@@ -56,10 +56,11 @@ type field struct {
 	wire  string // of such a one, what S3 counts
 }
 
-// split gives the values that can be headers, and the others.
+// split gives the values that can be headers, and the others. It changes the order of m.
 func (m mapped) split() (headers, rest mapped) {
-	headers = make(mapped, 0, len(m))
-	for _, f := range m {
+	n := 0
+	for i := range m {
+		f := &m[i]
 		switch v := f.value.(type) {
 		case nil:
 			f.wire = "null"
@@ -69,12 +70,12 @@ func (m mapped) split() (headers, rest mapped) {
 				f.wire = encodeHeader(v)
 			}
 		default:
-			rest = append(rest, f)
 			continue
 		}
-		headers = append(headers, f)
+		m[i], m[n] = m[n], m[i]
+		n++
 	}
-	return headers, rest
+	return m[:n:n], m[n:]
 }
 
 // smallestFirst sorts headers.
@@ -111,14 +112,13 @@ type layout struct {
 
 // layOut makes the object of a mapped record.
 func (s *schema) layOut(m mapped) (object, error) {
-	version := "v" + strconv.Itoa(s.version)
 	start := func() *layout {
 		l := &layout{object: object{headers: make(map[string]string, len(m)+1)}}
-		l.limit = metadataLimit - 1 - len(versionHeader) - len(version)
+		l.limit = metadataLimit - 1 - len(versionHeader) - len(s.mark)
 		if s.timestamps {
 			l.limit -= timestampReserve
 		}
-		l.add(field{key: versionHeader, size: len(version), wire: version})
+		l.add(field{key: versionHeader, size: len(s.mark), wire: s.mark})
 		return l
 	}
 	headers, rest := m.split()
@@ -138,11 +138,11 @@ func (s *schema) layOut(m mapped) (object, error) {
 	}
 	fits := l.size+l.names <= l.limit && l.wireSize <= metadataLimit
 	switch {
-	case fits && rest == nil:
+	case fits && len(rest) == 0:
 		return l.object, nil
 	case s.behavior != enforceLimits:
-		return start().withBody(m, versionHeader, version)
-	case rest != nil:
+		return start().withBody(m, versionHeader, s.mark)
+	case len(rest) > 0:
 		return object{}, needsBody(rest)
 	}
 	return object{}, &unfit{fmt.Sprintf("takes %d bytes of metadata, and the behavior %s allows %d", max(l.size+l.names, l.wireSize), s.behavior, l.limit)}
@@ -195,24 +195,24 @@ func (l *layout) overflow(headers, rest mapped) (object, error) {
 		room -= len(h.key) + len(h.wire)
 	}
 	mark := len(overflowHeader) + len(flag)
-	for (inline < len(headers) || rest != nil) && room < mark || room < 0 {
+	for (inline < len(headers) || len(rest) > 0) && room < mark || room < 0 {
 		inline--
 		room += len(headers[inline].key) + len(headers[inline].wire)
 	}
 	for _, h := range headers[:inline] {
 		l.add(h)
 	}
-	if inline == len(headers) && rest == nil {
+	if inline == len(headers) && len(rest) == 0 {
 		return l.object, nil
 	}
 	l.headers[overflowHeader] = flag
-	return l.withBody(append(rest, headers[inline:]...), "", nil)
+	return l.withBody(slices.Concat(rest, headers[inline:]), "", nil)
 }
 
 // truncate takes headers as long as they fit. The first that does not becomes empty,
 // and what follows is dropped, as by the original.
 func (l *layout) truncate(headers, rest mapped) (object, error) {
-	if rest != nil {
+	if len(rest) > 0 {
 		return object{}, needsBody(rest)
 	}
 	for i, h := range headers {

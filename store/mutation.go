@@ -16,9 +16,9 @@ type mutation struct {
 	ops cdc.Op
 	// reads says that next needs the present record.
 	reads bool
-	// next gives the record to write, nil to remove it. now is the present record,
-	// nil if there is none, or if it was not read; it is not changed. It may be asked
-	// again, about another one.
+	// next gives the record to write, which is then the caller's, nil to remove it. now is
+	// the present record, nil if there is none, or if it was not read; it is not changed. It
+	// may be asked again, about another one.
 	next func(now Record) (Record, error)
 }
 
@@ -32,7 +32,7 @@ func (s *schema) insert(rec Record) (mutation, error) {
 		if now != nil {
 			return nil, ErrExists
 		}
-		return s.stamped(fields, true), nil
+		return s.stamped(s.own(fields), true), nil
 	}}, nil
 }
 
@@ -66,7 +66,7 @@ func (s *schema) replace(id string, rec Record) (mutation, error) {
 		if now == nil {
 			return nil, ErrNotFound
 		}
-		next := s.stamped(fields, false)
+		next := s.stamped(s.own(fields), false)
 		if created, ok := now[createdAt]; ok && s.timestamps && next[createdAt] == nil {
 			next[createdAt] = created
 		}
@@ -90,7 +90,7 @@ func (s *schema) upsert(rec Record) (mutation, error) {
 		if now != nil {
 			return s.patched(id, now, fields)
 		}
-		next := s.stamped(maps.Clone(fields), true)
+		next := s.stamped(s.own(fields), true)
 		fill(s.attributes, next)
 		return next, invalid(s.resource, id, missing(s.attributes, next))
 	}}, nil
@@ -108,7 +108,7 @@ func (s *schema) put(rec Record) (mutation, error) {
 	if err := hashed(s.attributes, fields); err != nil {
 		return mutation{}, recordError(s.resource, id, err)
 	}
-	return mutation{id: id, ops: cdc.Inserted | cdc.Updated, reads: s.referred(), next: func(Record) (Record, error) { return fields, nil }}, nil
+	return mutation{id: id, ops: cdc.Inserted | cdc.Updated, reads: s.referred(), next: func(Record) (Record, error) { return s.own(fields), nil }}, nil
 }
 
 func (s *schema) delete(id string) (mutation, error) {
@@ -154,18 +154,29 @@ func (s *schema) patched(id string, now, fields Record) (Record, error) {
 	return merged, invalid(s.resource, id, missing(s.attributes, merged))
 }
 
-// stamped gives the record with the times of now, or as it is if it has no times.
+// own gives a copy with room for what the store adds: the id, and two times if the
+// records have them.
+func (s *schema) own(rec Record) Record {
+	room := 1
+	if s.timestamps {
+		room = 3
+	}
+	out := make(Record, len(rec)+room)
+	maps.Copy(out, rec)
+	return out
+}
+
+// stamped sets the times of now, if the records have times, and gives the record.
 func (s *schema) stamped(rec Record, created bool) Record {
 	if !s.timestamps {
 		return rec
 	}
-	out := maps.Clone(rec)
-	now := time.UnixMilli(time.Now().UnixMilli()).UTC()
-	out[updatedAt] = now
+	var now any = time.UnixMilli(time.Now().UnixMilli()).UTC()
+	rec[updatedAt] = now
 	if created {
-		out[createdAt] = now
+		rec[createdAt] = now
 	}
-	return out
+	return rec
 }
 
 // distinct keeps the first fault of each attribute: one of a wrong type is also

@@ -65,7 +65,7 @@ func (db *DB) putReferences(ctx context.Context, s *schema, keys []string) error
 	if len(keys) == 0 {
 		return nil
 	}
-	reference := object{headers: map[string]string{versionHeader: fmt.Sprint("v", s.version)}}
+	reference := object{headers: map[string]string{versionHeader: s.mark}}
 	var g errgroup.Group
 	g.SetLimit(referenceWriters)
 	for _, key := range keys {

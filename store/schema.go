@@ -15,6 +15,7 @@ import (
 type schema struct {
 	resource   string
 	version    int
+	mark       string // what the records' header tells of the version
 	behavior   string
 	timestamps bool
 	ids        idRule
@@ -23,6 +24,7 @@ type schema struct {
 	paths      map[string]string     // short key → dotted path
 	keys       map[string]string     // dotted path → short key
 	byPath     map[string]*attribute // of every depth
+	leaves     map[string]*attribute // by short key: those that hold values, and not attributes of their own
 	burned     map[string]bool       // short keys of attributes that were removed
 	former     map[string]former     // by the number of an earlier version, as text
 	retired    []cdc.Field           // what earlier versions kept secret and this one does not
@@ -70,7 +72,7 @@ func (e *entry) compile(name string) (*schema, error) {
 		return nil, noShortKeys(name)
 	}
 	s := &schema{
-		resource: name, version: versionNumber(e.currentName()), behavior: v.Behavior, timestamps: v.Timestamps, ids: v.idRule(),
+		resource: name, version: versionNumber(e.currentName()), mark: "v" + strconv.Itoa(versionNumber(e.currentName())), behavior: v.Behavior, timestamps: v.Timestamps, ids: v.idRule(),
 		attributes: attrs, paths: make(map[string]string), keys: make(map[string]string),
 		byPath: byPath(attrs), burned: make(map[string]bool), readonly: v.unwritable(), retired: e.retired(attrs),
 	}
@@ -92,6 +94,12 @@ func (e *entry) compile(name string) (*schema, error) {
 	for _, b := range e.SchemaRegistry.Burned {
 		if _, used := s.paths[shortKey(b.Index)]; !used {
 			s.burned[shortKey(b.Index)] = true
+		}
+	}
+	s.leaves = make(map[string]*attribute, len(s.paths))
+	for key, path := range s.paths {
+		if a := s.byPath[path]; a != nil && a.kind != kindNested && !internal(key) {
+			s.leaves[key] = a
 		}
 	}
 	s.former = e.former(s.byPath)

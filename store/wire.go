@@ -51,12 +51,12 @@ func escape(text string) string {
 // control characters, without blanks at the ends, which HTTP strips, and not to
 // be taken for one of the encodings.
 func plainHeader(text string) bool {
-	if text == "null" || text == "undefined" || strings.Trim(text, " ") != text {
+	if text == "null" || text == "undefined" || strings.HasPrefix(text, " ") || strings.HasSuffix(text, " ") {
 		return false
 	}
-	// z: and z85: are compressed text for newer versions of the original.
-	for _, mark := range []string{"d:", "u:", "b:", "z:", "z85:"} {
-		if strings.HasPrefix(text, mark) {
+	if mark := strings.IndexByte(text[:min(len(text), 4)], ':'); mark >= 0 {
+		switch text[:mark] {
+		case "d", "u", "b", "z", "z85": // z and z85 are compressed text for newer versions of the original
 			return false
 		}
 	}
@@ -76,25 +76,30 @@ func decodeHeader(wire string) (value any, present bool) {
 	case "undefined":
 		return nil, false
 	}
+	return headerText(wire), true
+}
+
+// headerText reads a wire value that is text.
+func headerText(wire string) string {
 	mark, rest, marked := strings.Cut(wire, ":")
 	if !marked || rest == "" {
-		return validText(wire), true
+		return validText(wire)
 	}
 	switch mark {
 	case "d":
 		if text, ok := decodeDictionary(rest); ok {
-			return text, true
+			return text
 		}
 	case "u":
 		if text, err := url.PathUnescape(rest); err == nil && utf8.ValidString(text) {
-			return text, true
+			return text
 		}
 	case "b":
 		if text, err := base64.RawStdEncoding.DecodeString(strings.TrimRight(rest, "=")); err == nil {
-			return validText(string(text)), true
+			return validText(string(text))
 		}
 	}
-	return validText(wire), true
+	return validText(wire)
 }
 
 // validText replaces what is not UTF-8, as the original does on reading.
