@@ -63,12 +63,11 @@ func (l *limit) do(caller int) error {
 
 func (l *limit) write() {
 	const size = 64 << 20
-	files, zeroes := make(chan limitFile, 1), make([]byte, size)
+	files := make(chan limitFile, 1)
 	prepare := func(n int) {
 		f, err := l.fsys.OpenFile(strconv.Itoa(n), os.O_RDWR|os.O_CREATE, 0o600)
 		if err == nil {
-			_, err = f.WriteAt(zeroes, 0)
-			err = errors.Join(err, f.Sync(), l.fsys.SyncDir("."))
+			err = errors.Join(disk.ZeroFill(f, 0, size), f.Sync(), l.fsys.SyncDir("."))
 		}
 		files <- limitFile{f, err}
 	}

@@ -7,7 +7,10 @@ import (
 
 // datasync leaves out the flush of the file's times, which costs a second write of
 // the file system's log.
-func datasync(f *os.File) error {
+func datasync(f *os.File) error { return uninterrupted(f, "fdatasync", syscall.Fdatasync) }
+
+// uninterrupted makes a system call of an open file until no signal comes in between.
+func uninterrupted(f *os.File, name string, call func(fd int) error) error {
 	conn, err := f.SyscallConn()
 	if err != nil {
 		return err
@@ -15,7 +18,7 @@ func datasync(f *os.File) error {
 	var failed error
 	err = conn.Control(func(fd uintptr) {
 		for {
-			failed = syscall.Fdatasync(int(fd))
+			failed = call(int(fd))
 			if failed != syscall.EINTR {
 				return
 			}
@@ -24,5 +27,5 @@ func datasync(f *os.File) error {
 	if err != nil {
 		return err
 	}
-	return os.NewSyscallError("fdatasync", failed)
+	return os.NewSyscallError(name, failed)
 }

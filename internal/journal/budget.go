@@ -172,7 +172,7 @@ func (d *Disk) keepReserve() {
 	if err != nil {
 		return
 	}
-	if err = zeroFill(f, 0, d.opts.ReserveBytes); err == nil {
+	if err = disk.ZeroFill(f, 0, d.opts.ReserveBytes); err == nil {
 		err = f.Sync() // what is not allocated yet reserves nothing
 	}
 	if errors.Join(err, f.Close()) != nil {

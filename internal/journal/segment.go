@@ -42,9 +42,6 @@ func segmentNumber(name string) (uint64, bool) {
 // writes is opened at once and takes little room.
 const firstSize = 1 << 20
 
-// zeroPiece is how much is zero-filled at once.
-const zeroPiece = 1 << 20
-
 // prepare makes a segment's file: zero-filled and durable, name and size included,
 // so that flushing what is later written into it moves no metadata. Without a valid
 // start frame it is no part of the journal yet.
@@ -58,7 +55,7 @@ func prepare(fsys disk.FS, number uint64, size int64) (disk.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err = zeroFill(f, 0, size); err == nil {
+	if err = disk.ZeroFill(f, 0, size); err == nil {
 		err = f.Sync()
 	}
 	if err == nil {
@@ -69,25 +66,6 @@ func prepare(fsys disk.FS, number uint64, size int64) (disk.File, error) {
 		return nil, errors.Join(err, f.Close(), fsys.Remove(name))
 	}
 	return f, nil
-}
-
-// zeroFill overwrites a part of a file with zeroes. The caller flushes the last of them;
-// those before are flushed piece by piece, since a flush of the journal meanwhile waits
-// behind all that is on its way to the disk. One in a hundred of those took 12 to 21 ms
-// behind a whole segment, 3 to 4 behind a piece, and the segment is there as soon.
-func zeroFill(f disk.File, from, to int64) error {
-	zeroes := make([]byte, min(zeroPiece, max(to-from, 0)))
-	for at := from; at < to; at += zeroPiece {
-		if at > from {
-			if err := f.Datasync(); err != nil {
-				return err
-			}
-		}
-		if _, err := f.WriteAt(zeroes[:min(zeroPiece, to-at)], at); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // filePath is a file's path as a person would look for it.

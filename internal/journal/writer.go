@@ -1,6 +1,7 @@
 package journal
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
@@ -93,7 +94,7 @@ func (d *Disk) reopen(found *recovered) (err error) {
 	if err == nil && found.torn.used > w.segment.end {
 		d.opts.Logger.Warn("journal: cut a torn tail, nothing acknowledged was in it",
 			"file", filePath(d.fs, name), "offset", w.segment.end, "bytes", found.torn.used-w.segment.end)
-		err = zeroFill(w.file, w.segment.end, found.torn.used)
+		err = disk.ZeroFill(w.file, w.segment.end, found.torn.used)
 	}
 	if err == nil {
 		err = w.file.Datasync()
@@ -106,7 +107,8 @@ func (d *Disk) reopen(found *recovered) (err error) {
 
 // rewrite writes a part of a file once more as it is. The caller flushes it.
 func rewrite(f disk.File, from, to int64) error {
-	b := make([]byte, min(zeroPiece, max(to-from, 0)))
+	const piece = 1 << 20 // of memory, for a moment
+	b := make([]byte, min(piece, max(to-from, 0)))
 	for at := from; at < to; at += int64(len(b)) {
 		b = b[:min(int64(len(b)), to-at)]
 		if _, err := f.ReadAt(b, at); err != nil {
@@ -236,8 +238,14 @@ func (d *Disk) put(g *group) error {
 		if err := d.roll(g); err != nil {
 			return err
 		}
-		size = w.sealing.size(g.frames)
 	}
+	return d.set(g)
+}
+
+// set writes a group at the segment's end, whether it is longer than its file or not.
+func (d *Disk) set(g *group) error {
+	w := &d.writer
+	size := w.sealing.size(g.frames)
 	at, began := place{w.segment.number, w.segment.end}, time.Now()
 	_, err := w.file.WriteAt(stamp(w.seal(g.frames), at, w.flushed), w.segment.end)
 	if err == nil && d.opts.Sync == SyncAlways {
@@ -311,12 +319,15 @@ func (d *Disk) shutdown() error {
 			err = errors.Join(err, s.file.Close(), d.fs.Remove(segmentName(w.segment.number+1)))
 		}
 	}
-	d.mu.Lock()
-	left := len(d.current.steps)
-	if left > 0 {
-		err = errors.Join(err, fmt.Errorf("journal: %d ends of changes can't be written, they are looked at again when it is opened: %w", left, d.full))
+	if left := len(d.current.steps); left > 0 { // the ends of what was announced before it was full
+		failed := w.failed
+		if failed == nil && !w.spoiled {
+			failed = d.set(d.current)
+		}
+		if failed != nil || w.spoiled {
+			err = errors.Join(err, fmt.Errorf("journal: %d ends of changes can't be written, they are looked at again when it is opened: %w", left, cmp.Or(failed, d.full)))
+		}
 	}
-	d.mu.Unlock()
 	// Behind a write that failed stands what nobody was promised: an end that is noted
 	// before it would be taken for damage.
 	if w.failed == nil {
