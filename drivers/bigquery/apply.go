@@ -245,9 +245,9 @@ func (w *writer) standing(rows []row) []row {
 	return out
 }
 
-// maxRequest is how many bytes a request may have: 10 MB, as the vendor states it
+// maxRequest is how many bytes a request may have: 20 MB, as the vendor states it
 // (cloud.google.com/bigquery/quotas#write-api-limits).
-const maxRequest = 10_000_000
+const maxRequest = 20_000_000
 
 // perRow is what a request has beside a row's bytes: a tag and a length.
 const perRow = 6

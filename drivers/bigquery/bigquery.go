@@ -48,19 +48,22 @@
 //   - Mutable tables have a primary key of up to 16 columns, up to 2,000 columns at the
 //     top, and take no statements that change rows while changes are captured into them
 //     (same page).
-//   - A column or table that was just made may be unknown to the Storage Write API for some
-//     minutes. The destination is unavailable until then, and no attempt is charged
-//     (docs/write-api).
-//   - A table that was dropped and made anew under its name may lose what is written to it
-//     in the first minutes. Only SchemaSync.DropCreate does that (docs/write-api).
+//   - A column that was just made may be unknown to the Storage Write API for some minutes.
+//     The destination is unavailable until then, and no attempt is charged
+//     (docs/write-api-best-practices#handle_schema_updates).
+//   - A table that was dropped and made anew under its name may not be found, or lose what
+//     is written to it, in the first minutes: users have seen it. Only SchemaSync.DropCreate
+//     does that.
 //   - What a project may send in a second, and how many connections it may have, is limited;
 //     beyond that the destination is unavailable, for as long as BigQuery says. A request
-//     has up to 10 MB, and so has a row (quotas#write-api-limits).
+//     has up to 20 MB (quotas#write-api-limits), so that a row has less.
 //   - A table may be changed five times in ten seconds (quotas#standard_tables). All columns
 //     that a batch needs are one change.
-//   - Rows that arrived by the Storage Write API can't be changed by UPDATE, DELETE or MERGE
-//     for half an hour; that concerns what others do with tables that keep every change
-//     (docs/write-api-streaming).
+//   - Rows that arrived within the last half hour can't be changed by UPDATE, DELETE or MERGE
+//     in a transaction of several statements; that concerns what others do with tables that
+//     keep every change (docs/write-api#use_data_manipulation_language_dml_with_recently_streamed_data).
+//   - A merge of captured changes reads the whole table, whatever its partitions
+//     (docs/change-data-capture).
 //   - Partitions that expire, and their limits, are the table's own (docs/partitioned-tables).
 //
 // # What it does not
@@ -84,7 +87,7 @@ import (
 	"github.com/s3db-go/replicator/cdc"
 )
 
-// Bounds of a batch. A request takes 10 MB, and a row is smaller there than in a batch.
+// Bounds of a batch. A request takes 20 MB, and a row is smaller there than in a batch.
 // Requests go one after another on one connection without waiting for each other; with
 // eight under way, a drain took a tenth less time than with four.
 const (

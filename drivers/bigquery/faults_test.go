@@ -136,9 +136,9 @@ func TestRequestsStayUnderTheirLimit(t *testing.T) {
 	d := open(t, s.options())
 	var batch []cdc.Delivery
 	for i := range 8 {
-		size := 1_500_000 // seven of which are too large for one
+		size := 3_000_000 // seven of which are too large for one
 		if i == 0 {
-			size = 10_000_000
+			size = 20_000_000
 		}
 		batch = append(batch, put(uint64(i+1), "people", id(fmt.Sprint(i)), cdc.Record{"text": strings.Repeat("x", size)}))
 	}

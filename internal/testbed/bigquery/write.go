@@ -14,8 +14,8 @@ import (
 	"google.golang.org/protobuf/types/known/wrapperspb"
 )
 
-// maxAppend is how large a request to append may be: 10 MB, as the vendor states it.
-const maxAppend = 10_000_000
+// maxAppend is how large a request to append may be: 20 MB, as the vendor states it.
+const maxAppend = 20_000_000
 
 // writeAPI is the Storage Write API. The streams are guarded by the catalog's lock.
 type writeAPI struct {
