@@ -286,7 +286,7 @@ func (d *Disk) Commit(t Ticket, i int, as *cdc.Change) {
 	if as != nil {
 		var err error
 		if result, replacing, err = d.replacement(k, as); err != nil {
-			d.opts.Logger.Error("journal: a change stays open, because what was found in its place can't be written", "err", err)
+			d.opts.Logger.Error("journal: a change stays open, because what was found in its place can't be written", "error", err)
 			return
 		}
 	}

@@ -59,7 +59,7 @@ func (d *Disk) shed(g *group, full error) {
 	}
 	d.mu.Unlock()
 	if first {
-		d.opts.Logger.Warn("journal: full", "err", full)
+		d.opts.Logger.Warn("journal: full", "error", full)
 	}
 	// Before those who wait are told, so that Stats says why.
 	d.assess()

@@ -406,3 +406,39 @@ func TestRetain(t *testing.T) {
 		closeNow(t, j)
 	})
 }
+
+// A full journal of a process that was killed is opened, as often as that happens, also
+// where opening takes a new segment, as it does of an encrypted one.
+func TestFullAndKilled(t *testing.T) {
+	for name, encryption := range map[string]journal.Encryption{"plain": {}, "encrypted": keyed("a")} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				opts := journal.Options{MaxBytes: 1 << 20, Encryption: encryption}
+				fsys := faultfs.New()
+				j := open(t, fsys, opts)
+				if err := j.SaveCursor("slow", journal.Cursor{}); err != nil {
+					t.Fatal(err)
+				}
+				taken := fill(t, j, "a")
+				for range 3 {
+					synctest.Wait()
+					fsys = fsys.Crash(1)
+					_ = j.Close()
+					j = open(t, fsys, opts)
+					got := readAll(t, j)
+					for _, a := range j.Unresolved() {
+						got = append(got, a.Change.RecordID)
+					}
+					if !slices.Equal(got, taken) {
+						t.Fatalf("%d changes, want %d", len(got), len(taken))
+					}
+				}
+				settled(t, fsys, j)
+				if more := fill(t, j, "b"); len(more) == 0 {
+					t.Error("it takes nothing any more")
+				}
+				_ = j.Close()
+			})
+		})
+	}
+}

@@ -24,8 +24,9 @@ type Options struct {
 	// for readers that keep up. 16 MiB by default.
 	TailBytes int
 	// MaxBytes is how large the journal's segments may get, 0 for no bound. It is
-	// exceeded by little: by what a segment repeats at its beginning and, at Close, by the
-	// ends of what was announced, which until then wait in memory for room. A segment is at most an eighth of it.
+	// exceeded by little: by what a segment repeats at its beginning, by the small segment
+	// that opening a journal may take, and at Close by the ends of what was announced, which
+	// until then wait in memory for room. A segment is at most an eighth of it.
 	MaxBytes int64
 	// MinFreeBytes is what is left free on the file system, 0 for nothing.
 	MinFreeBytes int64

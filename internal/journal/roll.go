@@ -4,6 +4,7 @@ import (
 	"errors"
 	"maps"
 
+	"github.com/s3db-go/replicator/cdc"
 	"github.com/s3db-go/replicator/internal/disk"
 )
 
@@ -98,6 +99,12 @@ func (d *Disk) nextFile(need int64) (spare, error) {
 		}
 	}
 	s := d.makeFile(w.segment.number+1, w.nextSize(d.opts.SegmentBytes), need)
+	if w.opening && errors.Is(s.err, cdc.ErrJournalFull) {
+		// The budget keeps no journal from being opened: nothing would ever be settled then.
+		size := max(need, leastSegment)
+		f, err := prepare(d.fs, w.segment.number+1, size)
+		s = spare{f, size, noRoom(err)}
+	}
 	return s, s.err
 }
 

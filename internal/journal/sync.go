@@ -39,7 +39,7 @@ func (d *Disk) flush() error {
 	began := time.Now()
 	if err := w.file.Datasync(); err != nil {
 		w.failed = fmt.Errorf("journal: can't be written any more: %w", err)
-		d.opts.Logger.Error("journal: a flush failed, what was acknowledged since the last one may be lost", "err", err)
+		d.opts.Logger.Error("journal: a flush failed, what was acknowledged since the last one may be lost", "error", err)
 		return w.failed
 	}
 	w.flushed = w.segment.end

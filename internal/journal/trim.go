@@ -89,7 +89,7 @@ func (d *Disk) trimTo(r Retain) bool {
 		failed = errors.Join(failed, d.fs.Remove(segmentName(s.number)))
 	}
 	if failed = errors.Join(failed, d.fs.SyncDir(".")); failed != nil {
-		d.opts.Logger.Warn("journal: can't delete segments that are no longer needed", "err", failed)
+		d.opts.Logger.Warn("journal: can't delete segments that are no longer needed", "error", failed)
 	}
 	return true
 }

@@ -28,11 +28,14 @@ type writer struct {
 	spoiled  bool
 	ticking  bool // a flush will be wanted
 	reserved bool // the reserve is there
+	opening  bool // it is being made ready
 }
 
 // takeOver makes the directory as it was found to be, and ready to be written.
 func (d *Disk) takeOver(found *recovered) error {
 	w := &d.writer
+	w.opening = true
+	defer func() { w.opening = false }()
 	w.seq, w.version, w.born = found.state.seq, found.state.version, found.born
 	if found.ended {
 		// Durably, before anything is written behind the end that it names.
@@ -181,14 +184,14 @@ func (d *Disk) store(g *group) error {
 		return first
 	}
 	d.opts.Logger.Warn("journal: a write failed; it is repeated in a new segment",
-		"file", filePath(d.fs, segmentName(w.segment.number)), "offset", w.segment.end, "err", first)
+		"file", filePath(d.fs, segmentName(w.segment.number)), "offset", w.segment.end, "error", first)
 	err := noRoom(d.put(g))
 	if errors.Is(err, cdc.ErrJournalFull) {
 		return err
 	}
 	if err != nil {
 		w.failed = fmt.Errorf("journal: can't be written any more: %w", errors.Join(first, err))
-		d.opts.Logger.Error("journal: can't be written any more", "err", err)
+		d.opts.Logger.Error("journal: can't be written any more", "error", err)
 	}
 	return w.failed
 }
