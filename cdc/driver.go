@@ -3,6 +3,7 @@ package cdc
 import (
 	"cmp"
 	"context"
+	"time"
 )
 
 // Delivery is one change for one target, in the shape that the route gave it.
@@ -55,9 +56,9 @@ type Driver interface {
 	Apply(ctx context.Context, batch []Delivery) error
 }
 
-// Validator is a driver that can judge its options. Validate does no I/O and
-// reports all faults at once, joined; each names the field of the driver's options
-// that is at fault. An empty connection string or URL is a fault: it is nearly
+// Validator is a driver, or a source, that can judge its options. Validate does no I/O
+// and reports all faults at once, joined; each names the field of the options that is
+// at fault. An empty connection string or URL is a fault: it is nearly
 // always an unset environment variable.
 type Validator interface{ Validate() error }
 
@@ -84,6 +85,10 @@ type Limits struct {
 	// Concurrency is the number of Apply calls that may run at a time, for the
 	// destination as a whole.
 	Concurrency int
+	// Timeout bounds an Apply where it is shorter than the destination's own, which bounds
+	// it in any case: the context that Apply gets has the shorter one. Zero: that of the
+	// destination.
+	Timeout time.Duration
 	// Events says that the target wants every change as it happened (a queue, a
 	// webhook), not only the newest state of each record.
 	Events bool

@@ -19,6 +19,7 @@ type Attempt struct {
 	target    *target
 	bytes     int
 	started   time.Time
+	timeout   time.Duration
 	accepted  uint64 // what the destination had accepted when it started
 	probe     bool
 	bisection *bisection // that it is a half of, else nil
@@ -72,7 +73,11 @@ func (c *Core) newAttempt(t *target, probe bool) *Attempt {
 	a := acquire(&c.freeAttempts)
 	*a = Attempt{
 		Target: t.name, target: t, started: c.now, accepted: c.accepted, probe: probe,
+		timeout:    c.set.Timeout,
 		Deliveries: a.Deliveries[:0], items: a.items[:0],
+	}
+	if own := t.limits.Timeout; own > 0 {
+		a.timeout = min(a.timeout, own)
 	}
 	return a
 }

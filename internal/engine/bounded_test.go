@@ -57,6 +57,27 @@ func TestTheContextOfAnAttemptTellsItsDeadline(t *testing.T) {
 	})
 }
 
+// The shorter of the two timeouts bounds an attempt: the destination's ten seconds, or what
+// the driver says of the target.
+func TestTheShorterTimeoutBoundsAnAttempt(t *testing.T) {
+	for own, want := range map[time.Duration]time.Duration{0: 10, 3 * time.Second: 3, 20 * time.Second: 10} {
+		synctest.Test(t, func(t *testing.T) {
+			d := &driver{limits: cdc.Limits{Events: true, Timeout: own}}
+			d.apply = func(ctx context.Context, d *driver, batch []cdc.Delivery) error {
+				if deadline, ok := ctx.Deadline(); !ok || time.Until(deadline) != want*time.Second {
+					t.Errorf("with %v of its own: the deadline is in %v, %t", own, time.Until(deadline), ok)
+				}
+				d.accept(batch...)
+				return nil
+			}
+			w := start(t, d, func(c *engine.Config) { c.Timeout = 10 * time.Second })
+			w.journal.update("a")
+			w.drain()
+			w.stop()
+		})
+	}
+}
+
 func TestTheContextOfAnAttemptEndsInTime(t *testing.T) {
 	for name, wait := range map[string]func(context.Context){
 		"waited for": func(ctx context.Context) { <-ctx.Done() },

@@ -27,9 +27,13 @@ func (e *Engine) perform(action Action) {
 	case Sync:
 		e.async(func() Event { return e.sync(a) })
 	case Open:
-		e.async(func() Event { return Opened{e.within(e.ctx, time.Now(), e.cfg.Driver.(cdc.Opener).Open)} })
+		e.async(func() Event {
+			return Opened{e.within(e.ctx, time.Now().Add(e.cfg.Timeout), e.cfg.Driver.(cdc.Opener).Open)}
+		})
 	case Check:
-		e.async(func() Event { return Checked{e.within(e.ctx, time.Now(), e.cfg.Driver.(cdc.Checker).Check)} })
+		e.async(func() Event {
+			return Checked{e.within(e.ctx, time.Now().Add(e.cfg.Timeout), e.cfg.Driver.(cdc.Checker).Check)}
+		})
 	case Wake:
 		e.timer.Reset(time.Until(a.At))
 	case Notify:
@@ -88,7 +92,7 @@ func (e *Engine) apply(a *Attempt) Finished {
 	defer leave()
 	start := time.Now()
 	ctx, end := e.cfg.Observe(e.ctx, a.Deliveries)
-	err = e.within(ctx, start, func(ctx context.Context) error { return e.cfg.Driver.Apply(ctx, a.Deliveries) })
+	err = e.within(ctx, start.Add(a.timeout), func(ctx context.Context) error { return e.cfg.Driver.Apply(ctx, a.Deliveries) })
 	end(err)
 	return Finished{Attempt: a, Err: err, Took: time.Since(start)}
 }
@@ -117,7 +121,7 @@ func (e *Engine) sync(s Sync) Synced {
 	if !ok {
 		return Synced{Sync: s, Version: s.wanted} // there is none to sync
 	}
-	err = e.within(e.ctx, time.Now(), func(ctx context.Context) error {
+	err = e.within(e.ctx, time.Now().Add(e.cfg.Timeout), func(ctx context.Context) error {
 		return e.cfg.Driver.(cdc.SchemaSyncer).SyncSchema(ctx, s.Target, schema)
 	})
 	return Synced{Sync: s, Version: schema.Version, Err: err}
@@ -140,11 +144,11 @@ func (e *Engine) shape(s Sync) (cdc.Schema, bool, error) {
 	return widened(present, brought), true, nil
 }
 
-// within calls the driver with the timeout of an attempt that starts now. A panic is an
-// error like any other, so that it costs this attempt and not the process; its stack
-// stays out, since errors end up where users look.
-func (e *Engine) within(ctx context.Context, now time.Time, call func(context.Context) error) (err error) {
-	attempt := bound(ctx, now.Add(e.cfg.Timeout))
+// within calls the driver with a context that ends at a time. A panic is an error like any
+// other, so that it costs this attempt and not the process; its stack stays out, since
+// errors end up where users look.
+func (e *Engine) within(ctx context.Context, deadline time.Time, call func(context.Context) error) (err error) {
+	attempt := bound(ctx, deadline)
 	defer attempt.end()
 	defer func() {
 		if v := recover(); v != nil {
@@ -162,7 +166,11 @@ func (e *Engine) record(outcomes []Outcome) Recorded {
 		if o.Err != nil {
 			row.Error = o.Err.Error()
 		}
-		ends[i] = ledger.End{Row: row, Keep: e.cfg.RecordSuccesses, Covers: o.Covers, Restated: o.Restated}
+		covers, err := e.covers(&o, outcomes)
+		if err != nil {
+			return Recorded{Err: fmt.Errorf("%s: find what is closed: %w", e.cfg.Name, err)}
+		}
+		ends[i] = ledger.End{Row: row, Keep: e.cfg.RecordSuccesses, Covers: covers, Restated: o.Restated}
 	}
 	failures, err := e.cfg.Ledger.Settle(ends...)
 	if err != nil {

@@ -135,7 +135,7 @@ func (e *Engine) open(ctx context.Context) (Event, error) {
 	}
 	var first Event = Tick{}
 	if opener, ok := e.cfg.Driver.(cdc.Opener); ok {
-		err := e.within(share, time.Now(), opener.Open)
+		err := e.within(share, time.Now().Add(e.cfg.Timeout), opener.Open)
 		if cdc.FaultOf(err) == cdc.RecordFault {
 			return nil, fmt.Errorf("open: %w", err)
 		}
@@ -165,7 +165,7 @@ func (e *Engine) fit(ctx context.Context) error {
 		if !ok || err != nil {
 			continue
 		}
-		err = e.within(ctx, time.Now(), func(ctx context.Context) error { return syncer.SyncSchema(ctx, s.Target, schema) })
+		err = e.within(ctx, time.Now().Add(e.cfg.Timeout), func(ctx context.Context) error { return syncer.SyncSchema(ctx, s.Target, schema) })
 		if cdc.FaultOf(err) == cdc.RecordFault {
 			return fmt.Errorf("%s: %w", s.Target, err)
 		}

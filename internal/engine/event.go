@@ -172,8 +172,9 @@ type Outcome struct {
 	Took   time.Duration // the last call
 	Err    error         // why it was not delivered, nil if it was
 	// Covers: the target wants state, so that what failed of the record before has no
-	// meaning any more. Restated: it speaks for that.
-	Covers, Restated bool
+	// meaning any more. Restated: it speaks for that. Keyed: the record may have several
+	// rows there, and the success of one is none of another.
+	Covers, Restated, Keyed bool
 	// Closed holds the lanes that were closed behind it when it had failed before.
 	Closed []string
 }

@@ -61,12 +61,15 @@ func (c *Core) keepHeld(it *item) {
 	}
 }
 
-// hopeless reports whether an item has waited too long for a destination that has been
-// away for as long.
+// hopeless reports whether an item, and the newest for which it speaks, have waited too long
+// for a destination that has been away for as long.
 func (c *Core) hopeless(it *item) bool {
 	after := c.set.GiveUpAfter
-	return after > 0 && c.breaker.open() &&
-		c.now.Sub(c.breaker.since) >= after && c.now.Sub(time.UnixMicro(it.entry.at)) >= after
+	if after == 0 || !c.breaker.open() || c.now.Sub(c.breaker.since) < after {
+		return false
+	}
+	tip := it.lane.queue.at(c.span(it.lane, 0) - 1)
+	return c.now.Sub(time.UnixMicro(tip.entry.at)) >= after
 }
 
 // despair gives up what has become hopeless while it was ready to go.

@@ -180,3 +180,37 @@ func TestACapIsSharedFairly(t *testing.T) {
 		b.stop()
 	})
 }
+
+// What speaks for several changes of a record is given up as one, with what it would have
+// brought: also if those before the newest have given their payload back. What came just now
+// is not given up with it.
+func TestWhatIsGivenUpIsWhole(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := &driver{limits: cdc.Limits{Rows: cdc.RowsReplaced}, apply: func(context.Context, *driver, []cdc.Delivery) error {
+			return cdc.Unavailable(errBroken)
+		}}
+		w := start(t, d, func(c *engine.Config) { c.GiveUpAfter, c.Window = time.Hour, 1<<14 })
+		for range 50 {
+			for i := range 20 {
+				w.journal.put(cdc.Updated, fmt.Sprint("r", i), cdc.Record{"text": strings.Repeat("x", 300)})
+			}
+		}
+		time.Sleep(30 * time.Minute)
+		w.journal.update("r0")
+		time.Sleep(31 * time.Minute)
+		given := func() (n int) { return len(w.noted(func(n engine.Notice) bool { return n.Status == engine.Failed })) }
+		if n := given(); n != 19 {
+			t.Errorf("%d were given up after an hour, want those of 19 records", n)
+		}
+		time.Sleep(31 * time.Minute)
+		if n := given(); n != 20 {
+			t.Errorf("%d were given up, want all", n)
+		}
+		w.stop()
+		for _, row := range w.ledger.rows {
+			if row.Change.Data == nil {
+				t.Errorf("the log has %v without its data", row.Change)
+			}
+		}
+	})
+}

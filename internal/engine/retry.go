@@ -277,6 +277,7 @@ func (e *Engine) present(row *ledger.Row, former []cdc.Record, record cdc.Record
 // goes with the failure before it, and is not called for if that is on the road.
 func (e *Engine) recallLanes(ctx context.Context, rows []ledger.Row) error {
 	type lane struct{ target, name string }
+	limited, _ := e.cfg.Driver.(cdc.Limited)
 	var changes []cdc.Change
 	called, moving := map[lane]bool{}, map[lane]bool{}
 	for i := range rows {
@@ -285,7 +286,12 @@ func (e *Engine) recallLanes(ctx context.Context, rows []ledger.Row) error {
 		if err != nil {
 			return err
 		}
-		if !e.cfg.Hold && len(lanes) > 1 {
+		switch {
+		case e.cfg.Hold || len(lanes) == 0:
+		case limitsOf(limited, row.Target).Events:
+			// What a record had under several keys goes in order too.
+			lanes = []string{row.Change.RecordID}
+		default:
 			lanes = lanes[:1]
 		}
 		for _, name := range lanes {

@@ -3,6 +3,8 @@ package engine_test
 import (
 	"context"
 	"errors"
+	"slices"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -10,6 +12,7 @@ import (
 	"github.com/s3db-go/replicator/internal/engine"
 	"github.com/s3db-go/replicator/internal/journal"
 	"github.com/s3db-go/replicator/internal/ledger"
+	"github.com/s3db-go/replicator/internal/route"
 )
 
 // unsure is a ledger whose first amendments are made, and told to have failed.
@@ -78,4 +81,51 @@ func TestMarksOfARetryThatFailedAreTakenUp(t *testing.T) {
 			s.expect("a", "1 replicated")
 		})
 	}
+}
+
+// What failed of a record goes again in the order of its versions, also if its key, and
+// with it its lane, was another each time.
+func TestRetryKeepsTheOrderOfAMovingKey(t *testing.T) {
+	d := newPicky(cdc.Limits{Events: true, Items: 8, Concurrency: 4}, everything)
+	s := newSite(t, d, func(cfg *engine.Config) {
+		cfg.Router = route.New([]route.Rule{{From: "things", Key: []string{"n"}}}, route.Options{Limits: d.Limits})
+	})
+	var most atomic.Int64
+	for n := range int64(6) {
+		s.write(cdc.Updated, "a", n)
+		s.drain()
+	}
+	d.mend()
+	apply := d.apply
+	d.apply = func(ctx context.Context, of *driver, batch []cdc.Delivery) error {
+		most.Store(max(most.Load(), int64(len(batch))))
+		return apply(ctx, of, batch)
+	}
+	if n := s.retry(ledger.Query{}); n != 6 {
+		t.Fatalf("%d were put back", n)
+	}
+	s.drain()
+	s.stop()
+	if got := d.got("a"); !slices.Equal(got, []int64{0, 1, 2, 3, 4, 5}) || most.Load() != 1 {
+		t.Errorf("%v arrived, up to %d in a call", got, most.Load())
+	}
+}
+
+// A row that could not be deleted is not taken for gone because the record has another now.
+func TestASuccessUnderAnotherKeyClosesNoFailure(t *testing.T) {
+	bad := func(d cdc.Delivery) bool { return d.Op == cdc.Deleted }
+	d := newPicky(cdc.Limits{Rows: cdc.RowsReplaced, Items: 1}, bad)
+	s := newSite(t, d, func(cfg *engine.Config) {
+		cfg.Router = route.New([]route.Rule{{From: "things", Key: []string{"n"}}}, route.Options{Limits: d.Limits})
+	})
+	s.write(cdc.Updated, "a", 1)
+	s.write(cdc.Deleted, "a", 0)
+	s.drain()
+	s.write(cdc.Updated, "a", 2)
+	s.drain()
+	s.expect("a", "1 failed")
+	s.write(cdc.Updated, "a", 1)
+	s.drain()
+	s.expect("a", "1 superseded")
+	s.stop()
 }

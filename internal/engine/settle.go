@@ -39,6 +39,7 @@ func (c *Core) record() {
 func (c *Core) outcome(it, of *item) Outcome {
 	o := Outcome{Status: it.status, Change: of.entry.change, Target: it.target.name, Calls: it.calls, Took: it.took, Err: it.err}
 	o.Covers, o.Restated = !it.target.limits.Events, it.errand == Restate
+	o.Keyed = it.delivery != nil && keyed(it.delivery)
 	o.Closed = c.closedBehind(it)
 	if it.skip != "" {
 		o.Err = errors.New(it.skip)

@@ -220,7 +220,7 @@ func (e *Engine) recall(r *Routed) error {
 
 // oldest gives the first failure of a lane, as a replay that takes the place of a change,
 // and routed; no verdict if the lane has none. Without Hold it looks for those alone that
-// are on the road, and of the change's record.
+// are on the road, and of the change's record; in the lane of that name, whatever theirs were.
 func (e *Engine) oldest(target, lane string, at *cdc.Change) (oldest *cdc.Change, verdicts []route.Verdict, err error) {
 	q := ledger.Query{Destination: e.cfg.Name, Target: target}
 	if lane == at.RecordID || !e.cfg.Hold {
@@ -240,7 +240,8 @@ func (e *Engine) oldest(target, lane string, at *cdc.Change) (oldest *cdc.Change
 		if err != nil {
 			return nil, nil, err
 		}
-		if len(routed) == 0 || laneName(&routed[0], &change) != lane && routed[0].OldLane != lane {
+		ofRecord := !e.cfg.Hold && lane == at.RecordID
+		if len(routed) == 0 || !ofRecord && laneName(&routed[0], &change) != lane && routed[0].OldLane != lane {
 			continue
 		}
 		oldest, verdicts = &change, routed

@@ -78,8 +78,10 @@ func (c *Core) offer(it *item) {
 		c.end(it, Held)
 		return
 	case c.hopeless(it):
-		it.err = fmt.Errorf("unavailable for more than %v: %w", c.set.GiveUpAfter, c.breaker.err)
+		// First for whom it speaks: with an error it would be for itself, whose payload may be
+		// away.
 		n, parts, _ := c.complete(it.lane, 0)
+		it.err = fmt.Errorf("unavailable for more than %v: %w", c.set.GiveUpAfter, c.breaker.err)
 		it.hold(n, parts)
 		c.end(it, Failed)
 		return

@@ -264,8 +264,18 @@ func writeTemp`}}},
 		`func (c *Core) Hold(target, lane string, seq uint64) {}`}}},
 
 	{"an outage gives up what is young", "GiveUpAfter looks at the outage alone, not at the change.", []edit{{"internal/engine/hold.go",
-		`c.now.Sub(c.breaker.since) >= after && c.now.Sub(time.UnixMicro(it.entry.at)) >= after`,
-		`c.now.Sub(c.breaker.since) >= after && !time.UnixMicro(it.entry.at).IsZero()`}}},
+		`	return c.now.Sub(time.UnixMicro(tip.entry.at)) >= after
+`,
+		`	return !time.UnixMicro(tip.entry.at).IsZero()
+`}}},
+
+	{"what is given up lacks what it speaks for", "What is given up for want of a destination goes into the log without the payload that was given back.", []edit{{"internal/engine/target.go",
+		`		n, parts, _ := c.complete(it.lane, 0)
+		it.err = fmt.Errorf("unavailable for more than %v: %w", c.set.GiveUpAfter, c.breaker.err)
+`,
+		`		it.err = fmt.Errorf("unavailable for more than %v: %w", c.set.GiveUpAfter, c.breaker.err)
+		n, parts, _ := c.complete(it.lane, 0)
+`}}},
 
 	{"rows taken for replaced that are merged", "An upsert takes the place of a delete where rows are merged.", []edit{{"internal/engine/group.go",
 		`		return rows == cdc.RowsReplaced
@@ -280,4 +290,57 @@ func writeTemp`}}},
 	{"an unavailable destination costs attempts", "Every failure is charged, whoever is to blame.", []edit{{attempt,
 		`	if c.breaker.open() || c.accepted == since || cdc.IsGone(j.err) {`,
 		`	if c.breaker.open() || cdc.IsGone(j.err) {`}}},
+
+	{"a discarded failure goes again", "The log gives what was discarded for failed.", []edit{{"internal/ledger/row.go",
+		`{ return s == Failed || s == Held }`,
+		`{ return s == Failed || s == Held || s == Discarded }`}}},
+
+	{"a success closes failures under another key", "What failed of a record is superseded by whatever is accepted of it later.", []edit{{"internal/engine/covers.go",
+		`	if !o.Covers || !o.Keyed || o.Status != Replicated || o.Restated {`,
+		`	if true {`}}},
+
+	{"a record that leaves its key stands in one lane", "An update that moves the key does not wait for what is under the former one.", []edit{{"internal/engine/lane.go",
+		`	if oldKey != "" && oldKey != key {`,
+		`	if false {`}}},
+
+	{"a record that leaves its group stands in one lane", "A change that moves from one name of OrderBy to another waits in the new one alone.", []edit{{"internal/route/user.go",
+		`			old = group + was
+`,
+		`			_ = was
+`}}},
+
+	{"retried under several keys at once", "What failed of a record under several keys is sent again lane by lane.", []edit{{"internal/engine/retry.go",
+		`			lanes = []string{row.Change.RecordID}
+`,
+		`			lanes = lanes[:1]
+`}}},
+
+	{"a mark is forgotten", "What the log has as being on its way, after an error, is never sent.", []edit{{"internal/engine/retry.go",
+		`		e.takeUpLater() // the`,
+		`		// the`}}},
+
+	{"nothing is encrypted", "Segments and cursors are begun without a key.", []edit{{"internal/journal/encrypt.go",
+		`	if v.keys.KeyID == nil {
+		return ""
+	}
+	return v.keys.KeyID()`,
+		`	return ""`}}},
+
+	{"the new key for an old file", "What was written under a former key is read with the present one.", []edit{{"internal/journal/encrypt.go",
+		`	key, err := keys.Key(s.id)
+`,
+		`	key, err := keys.Key(keys.KeyID())
+`}}},
+
+	{"what a full journal lets go is not counted", "Unjournaled forgets how many changes it let go.", []edit{{"internal/journal/full.go",
+		`		d.unjournaled += uint64(n)
+`,
+		``}}},
+
+	{"a full journal takes no ends", "While the journal is full the ends of what was announced before are dropped.", []edit{{"internal/journal/full.go",
+		`				kept.frames = appendCommit(kept.frames, s.key, s.seq, s.version, s.as)
+				kept.steps = append(kept.steps, s)
+`,
+		`				seq--
+`}}},
 }

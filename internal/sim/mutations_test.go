@@ -67,7 +67,7 @@ func findings(out []byte) string {
 		if len(text) > 160 {
 			text = strings.ToValidUTF8(text[:160], "") + " …"
 		}
-		said = append(said, fmt.Sprintf("seed %s: %s", m[1], strings.ReplaceAll(text, "|", "\\|")))
+		said = append(said, fmt.Sprintf("seed %s: %s", m[1], strings.NewReplacer("|", "\\|", "\x00", "").Replace(text)))
 	}
 	if m := panicked.FindSubmatch(out); m != nil && said == nil {
 		// It took the process with it, the world that ran is the last that was told.

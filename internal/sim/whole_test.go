@@ -16,7 +16,7 @@ import (
 // fails, looks for a smaller one that fails too, and shows its end.
 func TestWholeWorlds(t *testing.T) {
 	t.Parallel()
-	first, last := uint64(1), *seeds
+	first, last := *from, *seeds
 	if *seed != 0 {
 		first, last = *seed, *seed
 	}

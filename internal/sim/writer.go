@@ -233,8 +233,8 @@ func (w *world) read(most int) engine.Event {
 		loaded.Changes = append(loaded.Changes, r)
 	}
 	w.largest = max(w.largest, size+len(loaded.Changes)*len(w.targets)*deliveryCost)
-	loaded.CaughtUp = size == 0
-	w.waiting = size == 0
+	loaded.CaughtUp = w.position == uint64(len(w.journal))
+	w.waiting = loaded.CaughtUp
 	return loaded
 }
 

@@ -2,6 +2,7 @@ package whole
 
 import (
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/s3db-go/replicator/cdc"
@@ -87,17 +88,22 @@ func (pl *place) logged(row ledger.Row) {
 	}
 	// A backfill's chunk that is repeated may bring a newer state under the same id.
 	accepted, whole := false, false
+	marked := slices.ContainsFunc(entries, func(e *entry) bool { return e.marked })
 	for _, e := range entries {
 		accepted = accepted || e.accepted
 		whole = whole || e.change.Data.Equal(row.Change.Data) && e.change.Before.Equal(row.Change.Before)
 		e.logged = true
 		e.failed = (row.Status == ledger.Failed || row.Status == ledger.Held) && e.change.Version == row.Change.Version
 		e.ever = e.ever || e.failed
+		if gone := row.Status == ledger.Discarded; gone != e.gone {
+			e.gone, e.discarded = gone, gone && !marked // what is on the road may get there
+		}
+		e.marked = row.WillRetry
 		if !e.failed || e.verdict.Err != nil {
 			continue
 		}
 		// What it contains is in this row.
-		for _, other := range pl.lanes[e.lane()] {
+		for _, other := range pl.pasts[e.past()] {
 			if other.change.Version < e.change.Version && pl.contains(e.verdict.Delivery, other) {
 				other.contained = true
 			}

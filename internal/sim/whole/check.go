@@ -2,6 +2,7 @@ package whole
 
 import (
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/s3db-go/replicator/cdc"
@@ -37,6 +38,7 @@ func (st *station) noticed(n engine.Notice) {
 		w.violation("%s: %v settles twice", pl.Name, e)
 	}
 	e.settled = true
+	pl.checkGivenUp(e, n)
 	if e.change.Origin == cdc.Replayed && n.Status != engine.Replicated {
 		return
 	}
@@ -47,6 +49,23 @@ func (st *station) noticed(n engine.Notice) {
 		(n.Status == engine.Failed || n.Status == engine.Held) && !e.logged,
 		n.Status == engine.Held && !(pl.Hold && pl.closed(e)):
 		w.violation("%s: %v settles with status %d: accepted %v, told %v, contained %v, logged %v", pl.Name, e, n.Status, e.accepted, e.told, e.contained, e.logged)
+	}
+}
+
+// checkGivenUp: who gives up for want of a destination has waited for it, and it has
+// accepted nothing for as long.
+func (pl *place) checkGivenUp(e *entry, n engine.Notice) {
+	if n.Status != engine.Failed || e.change.Origin == cdc.Replayed || !strings.Contains(n.Err.Error(), "unavailable for more than") {
+		return
+	}
+	from, longest := e.change.Time, time.Duration(0)
+	for _, at := range append(pl.took, time.Now()) {
+		if at.After(from) {
+			longest, from = max(longest, at.Sub(from)), at
+		}
+	}
+	if longest < pl.GiveUp {
+		pl.w.violation("%s: %v is given up, and the destination accepted nothing for %v at most", pl.Name, e, longest)
 	}
 }
 
@@ -118,6 +137,7 @@ func (w *world) checkEnd() {
 	if w.err != nil {
 		return
 	}
+	w.checkUncaught()
 	for _, pl := range w.places {
 		for _, wr := range w.writes {
 			pl.checkWrite(wr)
@@ -127,13 +147,16 @@ func (w *world) checkEnd() {
 				w.violation("%s: %v was neither delivered nor logged", pl.Name, e)
 			}
 		}
-		for name, lane := range pl.lanes {
-			pl.checkNewest(name, lane)
+		for name, past := range pl.pasts {
+			if w.records[name.record].gap {
+				continue // what a destination does not know of it can't do
+			}
+			pl.checkNewest(name, past)
 			if !pl.Events {
-				pl.checkRow(name, lane)
+				pl.checkRows(name, past)
 			}
 			if w.Mended {
-				pl.checkMended(name, lane)
+				pl.checkMended(name, past)
 			}
 		}
 	}
@@ -145,7 +168,7 @@ func (w *world) checkEnd() {
 func (pl *place) checkWrite(wr *write) {
 	w := pl.w
 	switch {
-	case wr.place == 0:
+	case wr.place == 0 || w.records[wr.RecordKey()].gap && wr.seq == 0:
 	case wr.seq == 0:
 		w.violation("%v was applied, and never journaled", wr)
 	case !pl.Late && pl.named[changeName{wr.Resource, wr.ChangeID}] == nil:
@@ -154,32 +177,35 @@ func (pl *place) checkWrite(wr *write) {
 }
 
 // checkNewest: the last that came of a record is its newest state.
-func (pl *place) checkNewest(name laneName, lane []*entry) {
-	last := lane[len(lane)-1]
-	if applied := pl.w.records[last.change.RecordKey()].applied; last.state != len(applied) {
-		pl.w.violation("%s: lane %v ends with state %d of %d", pl.Name, name, last.state, len(applied))
+func (pl *place) checkNewest(name pastName, past []*entry) {
+	last := past[len(past)-1]
+	if applied := pl.w.records[name.record].applied; last.state != len(applied) {
+		pl.w.violation("%s: what came of %v for %s ends with state %d of %d", pl.Name, name.record, name.target, last.state, len(applied))
 	}
 }
 
 // checkMended: when nothing fails any more and all is retried, a target for events has
 // had every change, and one for state has each record's newest.
-func (pl *place) checkMended(name laneName, lane []*entry) {
+func (pl *place) checkMended(name pastName, past []*entry) {
 	w := pl.w
-	for _, e := range lane {
+	if slices.ContainsFunc(past, func(e *entry) bool { return e.gone }) {
+		return // somebody gave it up
+	}
+	for _, e := range past {
 		wanted := e.verdict.Skip == "" && e.verdict.Err == nil
 		accepted := slices.ContainsFunc(pl.named[changeName{name.target, e.change.ChangeID}], func(o *entry) bool { return o.accepted })
 		if e.failed || pl.Events && wanted && !accepted {
 			w.violation("%s: %v failed, and was never sent again", pl.Name, e)
 		}
 	}
-	last := lane[len(lane)-1]
+	last := past[len(past)-1]
 	verdicts, _ := pl.router.Route(nil, last.change)
 	for _, v := range verdicts {
 		if v.Target != name.target || v.Skip != "" || pl.Events || pl.Rows != cdc.RowsReplaced {
 			continue
 		}
-		if got := pl.table[name]; !got.Equal(v.Delivery.Record) {
-			w.violation("%s holds %v in lane %v after all was retried, and not %v", pl.Name, got, name, v.Delivery.Record)
+		if row := rowOf(name.target, v.Delivery.Key); !pl.table[row].Equal(v.Delivery.Record) {
+			w.violation("%s holds %v in row %v after all was retried, and not %v", pl.Name, pl.table[row], row, v.Delivery.Record)
 		}
 	}
 }

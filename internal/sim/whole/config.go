@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/s3db-go/replicator/cdc"
+	"github.com/s3db-go/replicator/internal/journal"
 )
 
 // Config is what a world is made of. Its fields can be made smaller to find what a
@@ -27,6 +28,11 @@ type Config struct {
 	Pauses  int           // of destinations, some of which then go back and deliver again
 	Retries int           // of all that failed at a destination, before the faults end
 	Mended  bool          // in the end no delivery fails, and all that failed are retried
+
+	Discards int            // of some that failed at a destination, before the faults end
+	Keys     int            // with which the journal is encrypted, one after the other
+	MaxBytes int64          // of the journal, 0 for no bound
+	OnFull   journal.Policy // when that is spent
 
 	Segment      int64 // bytes
 	Tail         int   // bytes of the journal's end that stay in memory
@@ -49,6 +55,9 @@ type Destination struct {
 	Concurrency int
 	Window      int
 	Retries     int
+	GiveUp      time.Duration // 0 for never
+	Moves       bool          // the key is a field that changes
+	Groups      bool          // the lanes are a field that changes, and several records have
 }
 
 // Make gives the world of a seed.
@@ -100,7 +109,39 @@ func Make(seed uint64) Config {
 		}
 		c.Destinations = append(c.Destinations, d)
 	}
+	c.choose(rand.New(rand.NewPCG(seed, 1)))
 	return c
+}
+
+// choose draws what a user may choose. Each has its own chance, and most worlds have one
+// or two of them.
+func (c *Config) choose(r *rand.Rand) {
+	chance := func(p float64) bool { return r.Float64() < p }
+	if chance(0.25) {
+		c.Discards = 1 + r.IntN(3)
+	}
+	if chance(0.25) {
+		c.Keys = 1 + r.IntN(4)
+	}
+	// An encrypted journal that is full can't be begun anew after a crash: it needs a segment.
+	if chance(0.15) && c.Keys == 0 {
+		c.MaxBytes = 8 * []int64{512, 1 << 10, 2 << 10}[r.IntN(3)]
+	}
+	if (c.MaxBytes > 0 || c.Full > 0) && chance(0.5) {
+		c.OnFull = journal.Unjournaled
+	}
+	for i := range c.Destinations {
+		d := &c.Destinations[i]
+		if chance(0.2) {
+			d.GiveUp = time.Duration(1+r.IntN(40)) * time.Second
+		}
+		// With Hold, what is retried of one that left a lane for another does not wait for the
+		// failures in both.
+		d.Moves = chance(0.3) && !d.Hold
+		// Rows want the order of each record, which groups do not keep: a record that is
+		// deleted in one may be inserted in another.
+		d.Groups = chance(0.3) && d.Events && !d.Hold
+	}
 }
 
 // largeWindow holds all changes of a world.
@@ -125,7 +166,7 @@ func (c Config) Smaller() (smaller []Config) {
 	for _, n := range []func(*Config) *int{
 		func(c *Config) *int { return &c.Broken }, func(c *Config) *int { return &c.Full }, func(c *Config) *int { return &c.Outages },
 		func(c *Config) *int { return &c.Fills }, func(c *Config) *int { return &c.Pauses }, func(c *Config) *int { return &c.Lives },
-		func(c *Config) *int { return &c.Retries },
+		func(c *Config) *int { return &c.Retries }, func(c *Config) *int { return &c.Discards }, func(c *Config) *int { return &c.Keys },
 	} {
 		if *n(&c) > 0 {
 			with(func(s *Config) { *n(s) = 0 })
@@ -142,6 +183,18 @@ func (c Config) Smaller() (smaller []Config) {
 	}
 	if c.Remote {
 		with(func(s *Config) { s.Remote = false })
+	}
+	if c.MaxBytes > 0 {
+		with(func(s *Config) { s.MaxBytes = 0 })
+	}
+	for i, d := range c.Destinations {
+		for _, without := range []func(*Destination){
+			func(d *Destination) { d.GiveUp = 0 }, func(d *Destination) { d.Moves = false }, func(d *Destination) { d.Groups = false },
+		} {
+			if less := d; func() bool { without(&less); return less != d }() {
+				with(func(s *Config) { s.Destinations[i] = less })
+			}
+		}
 	}
 	if c.Writers > 1 {
 		with(func(s *Config) { s.Writers = 1 })
@@ -167,6 +220,12 @@ func (c Config) String() string {
 		fmt.Sprintf("disk broken %d and full %d times, segments of %d bytes", c.Broken, c.Full, c.Segment),
 		fmt.Sprintf("%d outages, %d backfills, %d pauses, %d retries, mended %v", c.Outages, c.Fills, c.Pauses, c.Retries, c.Mended),
 	}
+	if c.Discards > 0 || c.Keys > 0 {
+		parts = append(parts, fmt.Sprintf("%d discards, %d keys", c.Discards, c.Keys))
+	}
+	if c.MaxBytes > 0 || c.OnFull != 0 {
+		parts = append(parts, fmt.Sprintf("a journal of %d bytes, policy %d", c.MaxBytes, c.OnFull))
+	}
 	for _, d := range c.Destinations {
 		parts = append(parts, d.String())
 	}
@@ -186,7 +245,7 @@ func (d Destination) String() string {
 	for _, is := range []struct {
 		word string
 		so   bool
-	}{{"ordered", d.Ordered}, {"hold", d.Hold}, {"late", d.Late}} {
+	}{{"ordered", d.Ordered}, {"hold", d.Hold}, {"late", d.Late}, {"moving keys", d.Moves}, {"ordered by groups", d.Groups}, {fmt.Sprint("given up after ", d.GiveUp), d.GiveUp > 0}} {
 		if is.so {
 			parts = append(parts, is.word)
 		}

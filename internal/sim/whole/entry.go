@@ -2,10 +2,10 @@ package whole
 
 import (
 	"fmt"
-	"maps"
 	"slices"
 
 	"github.com/s3db-go/replicator/cdc"
+	"github.com/s3db-go/replicator/internal/journal"
 	"github.com/s3db-go/replicator/internal/route"
 )
 
@@ -24,17 +24,44 @@ type entry struct {
 	failed    bool // as failed or held
 	ever      bool // so it was once
 	sealed    bool // settled before a clean stop
+	marked    bool // the log says that it is on the road again
+	gone      bool // the log says that nobody wants it any more
+	discarded bool // so, and it was not on the road
 
 	// The routes made something else of it before the transform was mended.
 	former cdc.Record
 	varied bool
+	// And with it another lane.
+	strayed bool
 
 	// In this life of the engine.
 	told    bool // the engine was told that it is accepted
 	settled bool
 }
 
-func (e *entry) lane() laneName { return laneName{e.verdict.Target, e.verdict.Lane} }
+// lanes are those in which it stands: two if it leaves one for another, none if the routes
+// said another thing when they were asked again, which need not move it.
+func (e *entry) lanes() []laneName {
+	if e.strayed {
+		return nil
+	}
+	if e.change.Origin == cdc.Replayed && !e.place.Hold && e.place.Events {
+		return []laneName{{e.verdict.Target, "what Retry sends of " + e.change.RecordKey().String()}}
+	}
+	lanes := []laneName{{e.verdict.Target, e.verdict.Lane}}
+	if e.verdict.OldLane != "" {
+		lanes = append(lanes, laneName{e.verdict.Target, e.verdict.OldLane})
+	}
+	return lanes
+}
+
+// meets reports whether two have a lane in common.
+func (e *entry) meets(o *entry) bool {
+	return slices.ContainsFunc(e.lanes(), func(l laneName) bool { return slices.Contains(o.lanes(), l) })
+}
+
+// past is what came of its record for its target.
+func (e *entry) past() pastName { return pastName{e.verdict.Target, e.change.RecordKey()} }
 
 func (e *entry) String() string {
 	return fmt.Sprintf("%s %d:%s/%s", e.verdict.Target, e.change.Seq, e.verdict.Delivery.Op, e.change.RecordID)
@@ -48,7 +75,7 @@ func (e *entry) done() bool {
 // closed reports whether an earlier one of the lane stood in the log as failed, at least
 // for a time: who mends that need not open the lane at once.
 func (pl *place) closed(e *entry) bool {
-	return slices.ContainsFunc(pl.lanes[e.lane()], func(o *entry) bool { return o.ever && o.change.Version < e.change.Version })
+	return pl.before(e, func(o *entry) bool { return o.ever }) != nil
 }
 
 // routed notes what the routes of a place made of a change.
@@ -70,6 +97,9 @@ func (pl *place) routed(c *cdc.Change, verdicts []route.Verdict) {
 				known.former, known.varied = known.verdict.Delivery.Record, true
 			}
 			if v.Err == nil {
+				if moved := v.Lane != known.verdict.Lane || v.OldLane != known.verdict.OldLane; moved {
+					pl.leave(known)
+				}
 				known.verdict = v
 			}
 			continue
@@ -80,13 +110,29 @@ func (pl *place) routed(c *cdc.Change, verdicts []route.Verdict) {
 		if c.Origin == cdc.Replayed {
 			continue // it has no place in the order in which the changes came
 		}
-		lane := pl.lanes[e.lane()]
-		at, _ := slices.BinarySearchFunc(lane, c.Seq, func(o *entry, seq uint64) int { return int(o.change.Seq) - int(seq) })
-		if at > 0 && lane[at-1].state > state || at < len(lane) && lane[at].state < state {
+		past, at := inserted(pl.pasts[e.past()], e)
+		if at > 0 && past[at-1].state > state || at+1 < len(past) && past[at+1].state < state {
 			w.violation("%s: the journal has state %d of %s at seq %d, out of order", pl.Name, state, c.RecordKey(), c.Seq)
 		}
-		pl.lanes[e.lane()] = slices.Insert(lane, at, e)
+		pl.pasts[e.past()] = past
+		for _, l := range e.lanes() {
+			pl.lanes[l], _ = inserted(pl.lanes[l], e)
+		}
 	}
+}
+
+// leave takes an entry out of its lanes.
+func (pl *place) leave(e *entry) {
+	for _, l := range e.lanes() {
+		pl.lanes[l] = slices.DeleteFunc(pl.lanes[l], func(o *entry) bool { return o == e })
+	}
+	e.strayed = true
+}
+
+// inserted puts an entry in its place by Seq, and gives that.
+func inserted(entries []*entry, e *entry) ([]*entry, int) {
+	at, _ := slices.BinarySearchFunc(entries, e.change.Seq, func(o *entry, seq uint64) int { return int(o.change.Seq) - int(seq) })
+	return slices.Insert(entries, at, e), at
 }
 
 // checkDelivery: what is sent is what the routes made of it.
@@ -104,15 +150,24 @@ func (pl *place) checkDelivery(e *entry, d cdc.Delivery) {
 		w.violation("%s: %v is delivered as %v", pl.Name, e, d.Record)
 	case pl.Hold && !e.failed && pl.behind(e) != nil:
 		w.violation("%s: %v of version %d is delivered behind %v of version %d, which failed", pl.Name, e, e.change.Version, pl.behind(e), pl.behind(e).change.Version)
+	case e.change.Origin == cdc.Replayed && !pl.Hold && slices.ContainsFunc(pl.named[changeName{d.Target, d.ChangeID}], func(o *entry) bool { return o.discarded }):
+		w.violation("%s: %v is sent again, and was discarded", pl.Name, e)
 	}
 }
 
-// behind gives an earlier one of the lane that stands in the log as failed, nil if there
+// behind gives an earlier one of its lanes that stands in the log as failed, nil if there
 // is none.
 func (pl *place) behind(e *entry) *entry {
-	for _, o := range pl.lanes[e.lane()] {
-		if o.failed && o.change.Version < e.change.Version {
-			return o
+	return pl.before(e, func(o *entry) bool { return o.failed })
+}
+
+// before gives an earlier one of its lanes that is such, nil if there is none.
+func (pl *place) before(e *entry, such func(*entry) bool) *entry {
+	for _, l := range e.lanes() {
+		for _, o := range pl.lanes[l] {
+			if such(o) && o.change.Version < e.change.Version {
+				return o
+			}
 		}
 	}
 	return nil
@@ -121,20 +176,25 @@ func (pl *place) behind(e *entry) *entry {
 // accept: the destination applies a delivery. Everything before it in its lane must be
 // done, and nothing after it may be known to be.
 func (pl *place) accept(e *entry, d cdc.Delivery) {
-	pl.put(e.lane(), d.Record)
+	pl.put(pl.table, d)
 	e.accepted = true
 	if e.change.Origin == cdc.Replayed {
 		pl.acceptReplayed(e, d)
 		return
 	}
-	for _, other := range pl.lanes[e.lane()] {
-		switch seq := other.change.Seq; {
-		case seq < e.change.Seq && pl.contains(d, other):
+	for _, other := range pl.pasts[e.past()] {
+		if other.change.Seq < e.change.Seq && pl.contains(d, other) {
 			other.contained = true
-		case seq < e.change.Seq && !other.done():
-			pl.w.violation("%s: %v is applied before %v", pl.Name, e, other)
-		case seq > e.change.Seq && other.told:
-			pl.w.violation("%s: %v is applied after %v", pl.Name, e, other)
+		}
+	}
+	for _, l := range e.lanes() {
+		for _, other := range pl.lanes[l] {
+			switch seq := other.change.Seq; {
+			case seq < e.change.Seq && !other.done():
+				pl.w.violation("%s: %v is applied before %v", pl.Name, e, other)
+			case seq > e.change.Seq && other.told:
+				pl.w.violation("%s: %v is applied after %v", pl.Name, e, other)
+			}
 		}
 	}
 }
@@ -147,7 +207,7 @@ func (pl *place) acceptReplayed(e *entry, d cdc.Delivery) {
 		of.accepted = true
 	}
 	if pl.Events {
-		if pl.w.Retries > 0 {
+		if pl.w.Retries > 0 || pl.GiveUp > 0 {
 			return // what failed once more may be retried behind what did not
 		}
 		for _, other := range pl.entries {
@@ -157,7 +217,7 @@ func (pl *place) acceptReplayed(e *entry, d cdc.Delivery) {
 		}
 		return
 	}
-	for _, other := range pl.lanes[e.lane()] {
+	for _, other := range pl.pasts[e.past()] {
 		switch {
 		case other.state > e.state && other.told:
 			pl.w.violation("%s: %v brings state %d again after state %d", pl.Name, e, e.state, other.state)
@@ -174,6 +234,8 @@ func (pl *place) contains(d cdc.Delivery, earlier *entry) bool {
 	switch {
 	case pl.Events || earlier.verdict.Err != nil:
 		return false
+	case d.OldKey != nil || earlier.verdict.Delivery.OldKey != nil || !d.Key.Equal(earlier.verdict.Delivery.Key):
+		return false // of two rows neither has all
 	case d.Record == nil || pl.Rows == cdc.RowsReplaced:
 		return true
 	case was == nil:
@@ -185,41 +247,6 @@ func (pl *place) contains(d cdc.Delivery, earlier *entry) bool {
 		}
 	}
 	return true
-}
-
-// put writes a row as the targets do.
-func (pl *place) put(lane laneName, record cdc.Record) {
-	if pl.Events {
-		return
-	}
-	pl.table[lane] = pl.over(pl.table[lane], record)
-}
-
-// over is a row after a record was written to it.
-func (pl *place) over(row, record cdc.Record) cdc.Record {
-	if record != nil && pl.Merges && row != nil {
-		row = row.Clone()
-		maps.Copy(row, record)
-		return row
-	}
-	return record
-}
-
-// checkRow: where nothing failed, a row is what writing every change in order makes of
-// it.
-func (pl *place) checkRow(name laneName, lane []*entry) {
-	var want cdc.Record
-	for _, e := range lane {
-		if e.ever || e.varied {
-			return
-		}
-		if e.verdict.Skip == "" {
-			want = pl.over(want, e.verdict.Delivery.Record)
-		}
-	}
-	if got := pl.table[name]; !got.Equal(want) {
-		pl.w.violation("%s holds %v in lane %v, and not %v", pl.Name, got, name, want)
-	}
 }
 
 // numbers is what is known of the journal's.
@@ -252,6 +279,15 @@ func (w *world) check(c *cdc.Change) (state int) {
 		return 0
 	}
 	wr := w.numbered(c)
+	if c.Origin == cdc.Resolved && w.OnFull == journal.Unjournaled {
+		// What came after it was let go, so that its record is what nobody announced.
+		w.records[c.RecordKey()].gap = true
+		wr.seq = c.Seq
+		if c.Op == cdc.Deleted {
+			return len(w.records[c.RecordKey()].applied)
+		}
+		return w.checkState(c)
+	}
 	switch {
 	case wr.place == 0:
 		w.violation("%v is in the journal, and the store did not apply it", wr)
@@ -287,6 +323,9 @@ func (w *world) checkReplayed(c *cdc.Change) (state int) {
 	wr := w.numbered(c)
 	if c.ChangeID[8:][0] != 0 || wr == nil {
 		return w.checkState(c)
+	}
+	if w.records[c.RecordKey()].gap {
+		return wr.place // it may have been resolved to what nobody announced
 	}
 	if wr.place == 0 || c.Op != wr.Op || !c.Data.Equal(wr.Data) || !c.Before.Equal(wr.Before) {
 		w.violation("%v is replayed as %v with %v", wr, c, c.Data)

@@ -23,8 +23,10 @@ type place struct {
 	entries map[entryName]*entry
 	named   map[changeName][]*entry // a backfill's chunk that is repeated has the same ids
 	lanes   map[laneName][]*entry   // in order of Seq
-	table   map[laneName]cdc.Record
-	calls   []*call // under way
+	pasts   map[pastName][]*entry   // likewise
+	table   map[rowName]cdc.Record
+	took    []time.Time // when the engine was told that something was accepted
+	calls   []*call     // under way
 }
 
 type outage struct {
@@ -33,6 +35,12 @@ type outage struct {
 }
 
 type laneName struct{ target, key string }
+
+// pastName is a record at a target.
+type pastName struct {
+	target string
+	record cdc.Key
+}
 
 type entryName struct {
 	target string
@@ -48,12 +56,19 @@ type changeName struct {
 func newPlace(w *world, d Destination) *place {
 	pl := &place{
 		Destination: d, w: w,
-		entries: map[entryName]*entry{}, named: map[changeName][]*entry{}, lanes: map[laneName][]*entry{}, table: map[laneName]cdc.Record{},
+		entries: map[entryName]*entry{}, named: map[changeName][]*entry{}, lanes: map[laneName][]*entry{},
+		pasts: map[pastName][]*entry{}, table: map[rowName]cdc.Record{},
 	}
 	r := w.dice("place " + d.Name)
 	var rules []route.Rule
 	for i, resource := range resources {
 		rule := route.Rule{From: resource}
+		if d.Moves {
+			rule.Key = []string{keyField}
+		}
+		if d.Groups {
+			rule.OrderBy = func(c cdc.Change) string { return fmt.Sprint("group ", c.Data.Int(groupField)) }
+		}
 		if d.Name != "d1" || i > 0 { // the first route of the first destination is a plain one
 			filter, broken := int64(2+r.IntN(8)), int64(5+r.IntN(40))
 			rule.ShouldReplicate = func(c cdc.Change) bool { return c.RecordID == beat || c.Data.Int("n")%filter != 0 }
@@ -67,7 +82,7 @@ func newPlace(w *world, d Destination) *place {
 		}
 		rules = append(rules, rule)
 		if r.IntN(4) == 0 {
-			rules = append(rules, route.Rule{From: resource, To: resource + "2"})
+			rules = append(rules, route.Rule{From: resource, To: resource + "2", Key: rule.Key})
 		}
 	}
 	pl.router = route.New(rules, route.Options{Destination: d.Name, Limits: pl.limits})
@@ -117,8 +132,8 @@ func (pl *place) poisonOf(c *cdc.Change) poison {
 	}
 	p := poison(1 + r.IntN(3))
 	// What only another record's success can prove guilty waits for ever, rightly,
-	// where the window holds no other.
-	if pl.Window != largeWindow && p != permanent {
+	// where the window holds no other, or a full journal takes no other.
+	if (pl.Window != largeWindow || pl.w.MaxBytes > 0) && p != permanent {
 		return permanent
 	}
 	return p
@@ -240,7 +255,7 @@ func (pl *place) landed(c *call, r *rand.Rand) error {
 		switch {
 		case pl.poisonOf(e.change) == deadly:
 			return cdc.Unavailable(errors.New("connection reset"))
-		case i > 0 && pl.Ordered && e.lane() == c.entries[i-1].lane() && items.Errs[i-1] != nil:
+		case pl.Ordered && e.follows(c.entries[:i], items.Errs):
 			items.Errs[i] = errors.New("not reached")
 		case pl.poisonOf(e.change) == permanent:
 			items.Errs[i] = cdc.Permanent(errors.New("the value is out of range"))
@@ -274,7 +289,7 @@ func (pl *place) landed(c *call, r *rand.Rand) error {
 	if pl.Ordered {
 		// A driver need not mark what stands behind a failure.
 		for i := n - 1; i > 0; i-- {
-			if c.entries[i].lane() == c.entries[i-1].lane() && items.Errs[i-1] != nil && r.Float64() < 0.5 {
+			if c.entries[i].follows(c.entries[:i], items.Errs) && r.Float64() < 0.5 {
 				items.Errs[i] = nil
 			}
 		}
@@ -311,14 +326,16 @@ func (pl *place) begin(c *call) error {
 		}
 		c.entries = append(c.entries, e)
 		for _, other := range pl.calls {
-			if slices.ContainsFunc(other.entries, func(o *entry) bool { return o.lane() == e.lane() }) {
-				w.violation("%s: two attempts of lane %v at a time", pl.Name, e.lane())
+			if slices.ContainsFunc(other.entries, e.meets) {
+				w.violation("%s: two attempts of lane %v at a time", pl.Name, e.lanes())
 			}
 		}
-		if before, twice := last[e.lane()]; twice && (!pl.Ordered || before >= d.Seq) {
-			w.violation("%s: %d and %d of lane %v stand in one batch", pl.Name, before, d.Seq, e.lane())
+		for _, l := range e.lanes() {
+			if before, twice := last[l]; twice && (!pl.Ordered || before >= d.Seq) {
+				w.violation("%s: %d and %d of lane %v stand in one batch", pl.Name, before, d.Seq, l)
+			}
+			last[l] = d.Seq
 		}
-		last[e.lane()] = d.Seq
 		pl.checkDelivery(e, d)
 	}
 	pl.calls = append(pl.calls, c)
@@ -349,8 +366,21 @@ func (pl *place) answered(c *call, err error) {
 	for i, e := range c.entries {
 		behind := false
 		for j := range i {
-			behind = behind || refused(j) && pl.Ordered && c.entries[j].lane() == e.lane()
+			behind = behind || refused(j) && pl.Ordered && c.entries[j].meets(e)
 		}
-		e.told = e.told || !refused(i) && !behind
+		if !refused(i) && !behind {
+			e.told = true
+			pl.took = append(pl.took, time.Now())
+		}
 	}
+}
+
+// follows reports whether one stands behind one of a batch that failed, in a lane of both.
+func (e *entry) follows(batch []*entry, errs []error) bool {
+	for j, o := range batch {
+		if errs[j] != nil && o.meets(e) {
+			return true
+		}
+	}
+	return false
 }

@@ -75,7 +75,7 @@ func (w *world) boot() *process {
 // open brings everything up, each part on those before it.
 func (p *process) open() (err error) {
 	w := p.w
-	p.journal, err = journal.Open(p.disk, journal.Options{SegmentBytes: w.Segment, TailBytes: w.Tail})
+	p.journal, err = journal.Open(p.disk, w.journalOptions())
 	if err != nil {
 		return err
 	}
@@ -241,6 +241,7 @@ func (p *process) takeDown() error {
 		p.release()
 	}
 	if p.journal != nil {
+		p.w.missed(p.journal.Stats().Unjournaled)
 		errs = append(errs, p.journal.Close())
 	}
 	for _, st := range p.stations {
@@ -305,6 +306,7 @@ func (p *process) inherit() {
 		p.disk.FS = p.disk.Crash(w.dice(fmt.Sprint("crash ", p.life)).Uint64() % 50)
 	}
 	w.disk = p.disk.FS
+	w.checkHidden()
 }
 
 // pause waits for d, unless ctx ends or the process dies.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"slices"
 	"sync"
 	"time"
@@ -80,7 +81,7 @@ func (st *station) start(ctx context.Context) error {
 	e := engine.New(engine.Config{
 		Name: pl.Name, Driver: driver{pl, st.p}.able(), Journal: saver{journal.For(st.p.journal, pl.Name), st}, Router: router{pl.router, pl},
 		Ledger: st.p.book, Notify: st.noticed, Window: pl.Window, MaxRetries: pl.Retries, Timeout: timeout, RecordSuccesses: pl.Successes,
-		Hold: pl.Hold, Read: st.p.source.present, Rand: pl.w.dice(fmt.Sprint("engine ", pl.Name, st.p.life)).Float64,
+		Hold: pl.Hold, GiveUpAfter: pl.GiveUp, Read: st.p.source.present, Rand: pl.w.dice(fmt.Sprint("engine ", pl.Name, st.p.life)).Float64,
 	})
 	st.mu.Lock()
 	st.engine = e
@@ -198,6 +199,22 @@ func (st *station) retry() {
 	}
 }
 
+// discard gives up some of what failed.
+func (st *station) discard(r *rand.Rand) {
+	w := st.p.w
+	for rows, err := range st.p.book.Failures(ledger.Query{Destination: st.place.Name}, 3) {
+		n := 0
+		if err == nil {
+			rows = rows[r.IntN(len(rows)):]
+			n, err = st.present().Discard(context.Background(), rows)
+		}
+		w.say("%s: discard of %d: %v", st.place.Name, n, err)
+		if err != nil && !errors.Is(err, cdc.ErrStopped) && !st.p.died() && !w.troubled(err) {
+			w.accuse("%s: discard: %v", st.place.Name, err)
+		}
+	}
+}
+
 func (pl *place) failing() bool {
 	pl.w.mu.Lock()
 	defer pl.w.mu.Unlock()
@@ -230,6 +247,14 @@ func (p *process) meddle() {
 		each.Go(func() {
 			if p.rest(after) == nil {
 				st.retry()
+			}
+		})
+	}
+	for range w.Discards {
+		st, after, dice := p.stations[r.IntN(len(p.stations))], time.Duration(r.Int64N(int64(w.Spread))), w.draw("discards")
+		each.Go(func() {
+			if p.rest(after) == nil {
+				st.discard(dice)
 			}
 		})
 	}

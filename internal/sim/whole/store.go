@@ -23,6 +23,7 @@ var (
 type record struct {
 	state   cdc.Record // nil if it is absent
 	applied []*write
+	gap     bool // not all that was applied was captured, as the user chose
 }
 
 // write is one that the application made.

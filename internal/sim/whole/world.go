@@ -49,6 +49,7 @@ type world struct {
 	journal numbers
 	// restated holds what Retry read, by the id under which it goes.
 	restated map[cdc.ID]restatement
+	uncaught uint64 // changes that a full journal let go, as it says
 	over     bool
 }
 

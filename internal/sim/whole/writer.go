@@ -3,6 +3,7 @@ package whole
 import (
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/s3db-go/replicator/cdc"
@@ -74,6 +75,7 @@ func (w *world) make(key cdc.Key, before cdc.Record, remove, extra bool) *write 
 	}
 	if c.Op != cdc.Deleted {
 		c.Data = cdc.Record{"id": key.RecordID, "n": int64(wr.n)}
+		w.settle(c)
 		if extra {
 			c.Data["extra"] = int64(wr.n)
 		}
@@ -81,6 +83,29 @@ func (w *world) make(key cdc.Key, before cdc.Record, remove, extra bool) *write 
 	w.writes = append(w.writes, wr)
 	w.log("write %v", wr)
 	return wr
+}
+
+// The fields of a record that tell its key and its lane where routes say so. They change
+// now and then, and may come back; no two records have one key.
+const (
+	keyField   = "key"
+	groupField = "group"
+)
+
+// settle gives the record of a change its place. The caller holds the world's mutex.
+func (w *world) settle(c *cdc.Change) {
+	r := w.dice(fmt.Sprint("moves ", w.made))
+	key, group := any(c.RecordID+"/0"), any(int64(len(c.RecordID)))
+	if c.Before != nil {
+		key, group = c.Before[keyField], c.Before[groupField]
+	}
+	if r.Float64() < 0.2 && c.RecordID != beat {
+		key = fmt.Sprint(c.RecordID, "/", r.IntN(3))
+	}
+	if r.Float64() < 0.2 && c.RecordID != beat {
+		group = r.Int64N(3)
+	}
+	c.Data[keyField], c.Data[groupField] = key, group
 }
 
 // judge says whether a write may fail so.
