@@ -78,14 +78,16 @@ func readFiles(c config, b *bed, connection string, records int, emit func(line)
 	if err != nil {
 		return err
 	}
-	emit(readLine("file", records, "ours", samples))
+	emit(readLine("file", records, "", samples))
 	return nil
 }
 
-func readLine(where string, records int, of string, samples map[string]measured) line {
-	s := samples[of].rate
+// readLine gives what was measured of us, beside a limit if there is one of that name, and
+// beside the original if it was measured.
+func readLine(where string, records int, limit string, samples map[string]measured) line {
+	s := samples["ours"].rate
 	l := line{Case: fmt.Sprintf("s3db-read-%s/%d", where, records), Ours: round(s.median()), Unit: "records/s", N: len(s), Spread: round(s.spread())}
-	if limit, ok := samples["limit"]; ok {
+	if limit, ok := samples[limit]; ok {
 		l.Limit = round(limit.rate.median())
 	}
 	if theirs, ok := samples["original"]; ok {
@@ -136,14 +138,18 @@ func readServer(c config, connection string, records int, emit func(line)) (err 
 	if err != nil {
 		return err
 	}
-	limit := func() (pace, error) { return getAll(client, bucket, records) }
+	limit := func() (pace, error) { return listAndGetAll(client, bucket, records) }
 	samples, err := inTurns(c, readsAtATime, []turn{
-		{"ours", func() (pace, error) { return listAll(orders, records) }}, {"limit", limit}, {"limit again", limit},
+		{"ours", func() (pace, error) { return listAll(orders, records) }}, {"limit", limit},
+		{"names known", func() (pace, error) { return getAll(client, bucket, records) }}, {"limit again", limit},
 	})
 	if err != nil {
 		return err
 	}
-	emit(readLine("s3", records, "ours", samples))
+	emit(readLine("server", records, "limit", samples))
+	known := readLine("server-names-known", records, "names known", samples)
+	known.RatioLimit = 0 // nobody who reads a resource is told its names
+	emit(known)
 	cpu := samples["ours"].cpu
 	emit(line{
 		Case: fmt.Sprintf("s3db-read-cpu/%d", records), Ours: round(cpu.median()), Limit: round(samples["limit"].cpu.median()),
@@ -161,12 +167,52 @@ func readServer(c config, connection string, records int, emit func(line)) (err 
 func getAll(client *s3.Client, bucket string, records int) (pace, error) {
 	s := beginStretch()
 	err := share(readsAtATime, records, func(i int) error {
-		out, err := client.GetObject(context.Background(), &s3.GetObjectInput{Bucket: &bucket, Key: new(recordKey("b-" + strconv.Itoa(i)))})
-		if err != nil {
-			return err
-		}
-		_, err = io.Copy(io.Discard, out.Body)
-		return errors.Join(err, out.Body.Close())
+		return getObject(client, bucket, recordKey("b-"+strconv.Itoa(i)))
 	})
 	return s.pace(records), err
+}
+
+// listAndGetAll is getAll for who has to ask the server for the keys first, page by page,
+// while others are got already.
+func listAndGetAll(client *s3.Client, bucket string, records int) (pace, error) {
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	s := beginStretch()
+	const page = 1000 // what the server gives at a time: the next one is asked for when one is waiting
+	keys := make(chan string, page)
+	var listed error
+	go func() {
+		defer close(keys)
+		pages := s3.NewListObjectsV2Paginator(client, &s3.ListObjectsV2Input{Bucket: &bucket, Prefix: new(recordKey(""))})
+		for pages.HasMorePages() {
+			var out *s3.ListObjectsV2Output
+			if out, listed = pages.NextPage(ctx); listed != nil {
+				return
+			}
+			for _, o := range out.Contents {
+				select {
+				case keys <- *o.Key:
+				case <-ctx.Done():
+					return
+				}
+			}
+		}
+	}()
+	err := share(readsAtATime, records, func(int) error {
+		key, ok := <-keys
+		if !ok {
+			return errors.Join(listed, fmt.Errorf("the server lists fewer keys than %d", records))
+		}
+		return getObject(client, bucket, key)
+	})
+	return s.pace(records), err
+}
+
+func getObject(client *s3.Client, bucket, key string) error {
+	out, err := client.GetObject(context.Background(), &s3.GetObjectInput{Bucket: &bucket, Key: &key})
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(io.Discard, out.Body)
+	return errors.Join(err, out.Body.Close())
 }

@@ -156,9 +156,15 @@ func (d *Driver) Limits(string) cdc.Limits { return cdc.Limits{Secrets: true, Ro
 // got its type from an integer becomes one of numbers when another number arrives; a
 // number that arrives in a field of text becomes its text.
 //
-// The format has neither decimals nor bytes: both become text, bytes in base64, but a
-// decimal in a field of numbers stays a number, as long as a float64 holds it exactly.
-// Times are cut to milliseconds.
+// The format's decimals have a fixed number of digits behind the point. A decimal of an
+// open schema gets as many as its source declares ("money" has 2); a number with more of
+// them is refused there, since it would be rounded. Where nobody says how many there are,
+// a decimal becomes text, which keeps all, but in a field of numbers it stays a number, as
+// long as a float64 holds it exactly. A definition of the caller's own rounds as it says.
+//
+// Bytes become text in base64, unless a closed schema says buffer or bits: s3db.js loses
+// them from such a field with any update that does not name it. Times are cut to
+// milliseconds.
 func (d *Driver) SyncSchema(ctx context.Context, name string, schema cdc.Schema) error {
 	t, err := d.target(name)
 	if err != nil {

@@ -16,7 +16,7 @@ import (
 
 // The definitions that are made here, in the language of the format.
 const (
-	defString   = "string" // decimals too: the format's numbers are doubles
+	defString   = "string"
 	defSecret   = "secret"
 	defBoolean  = "boolean"
 	defInteger  = "number|integer"
@@ -199,6 +199,8 @@ func typed(f cdc.Field) any {
 		return defInteger
 	case cdc.TypeFloat:
 		return defNumber
+	case cdc.TypeDecimal:
+		return typedDecimal(f.Native)
 	case cdc.TypeTime:
 		return defDatetime
 	case cdc.TypeDate:

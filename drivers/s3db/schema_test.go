@@ -457,3 +457,64 @@ func TestNumbersAsSecrets(t *testing.T) {
 	}
 	wantNoFileWith(t, dir, "987654321")
 }
+
+// TestDecimalsOfATransform: behind a transform a decimal stays one, with as many decimals as
+// the source has, and is not rounded.
+func TestDecimalsOfATransform(t *testing.T) {
+	source := openStore(t, "memory://source")
+	_, err := source.CreateResource(t.Context(), store.Definition{Name: "users", Attributes: store.Attributes{
+		"price": "money|required", "rate": "decimal:4|min:1", "coin": "crypto", "fee": "decimal",
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	schema, _, err := source.Describe(t.Context(), "users")
+	if err != nil {
+		t.Fatal(err)
+	}
+	schema.Open = true
+	schema.Fields = append(schema.Fields, cdc.Field{Name: "sum", Type: cdc.TypeDecimal}, cdc.Field{Name: "odd", Type: cdc.TypeDecimal, Native: "decimal(10,2)"},
+		cdc.Field{Name: "in", Type: cdc.TypeObject, Fields: []cdc.Field{{Name: "pin", Secret: true}, {Name: "price", Type: cdc.TypeDecimal, Native: "money"}}})
+	db := openStore(t, "memory://backup?passphrase="+passphrase)
+	d := openDriver(t, s3db.Options{Store: db})
+	if err := d.SyncSchema(t.Context(), "users", schema); err != nil {
+		t.Fatal(err)
+	}
+	def, err := db.Resource("users").Definition()
+	want := "map[coin:decimal:8 fee:decimal:2 in:map[pin:secret price:decimal:2] odd:string price:decimal:2 rate:decimal:4 sum:string]"
+	if got := fmt.Sprint(map[string]any(def.Attributes)); err != nil || got != want {
+		t.Errorf("definition is %s, %v; want %s", got, err, want)
+	}
+
+	record := cdc.Record{"id": "a", "price": decimal(t, "-19.99"), "rate": int64(0), "coin": decimal(t, "21000000.00000001"), "fee": 0.25,
+		"sum": decimal(t, "0.12345678901234567890"), "odd": decimal(t, "1.5"), "in": map[string]any{"price": decimal(t, "1.500")}}
+	if err := deliver(t.Context(), d, insert(record.Pick("id"), record)); err != nil {
+		t.Fatal(err)
+	}
+	got, err := db.Resource("users").Get(t.Context(), "a")
+	read := cdc.Record{"id": "a", "price": decimal(t, "-19.99"), "rate": decimal(t, "0"), "coin": decimal(t, "21000000.00000001"), "fee": decimal(t, "0.25"),
+		"sum": "0.12345678901234567890", "odd": "1.5", "in": map[string]any{"price": decimal(t, "1.5")}}
+	for name, want := range read {
+		if d, ok := want.(cdc.Decimal); ok {
+			if is, ok := got[name].(cdc.Decimal); !ok || is.Cmp(d) != 0 {
+				t.Errorf("%s is %T %v, want %v (%v)", name, got[name], got[name], want, err)
+			}
+		} else if name != "in" && got[name] != want {
+			t.Errorf("%s is %v, want %v (%v)", name, got[name], want, err)
+		}
+	}
+	if in, _ := got["in"].(map[string]any); fmt.Sprint(in["price"]) != "1.50" {
+		t.Errorf("in.price is %v", in["price"])
+	}
+	for _, record := range []cdc.Record{
+		{"id": "a", "price": decimal(t, "1.005")}, {"id": "a", "price": 0.125}, {"id": "a", "in": map[string]any{"price": decimal(t, "1.005")}},
+	} {
+		err := deliver(t.Context(), d, insert(record.Pick("id"), record))
+		if cdc.FaultOf(err) != cdc.RecordFault || !strings.Contains(err.Error(), "price: has more decimals than the 2") {
+			t.Errorf("%v gives a %s error: %v", record, cdc.FaultOf(err), err)
+		}
+	}
+	if after, err := db.Resource("users").Get(t.Context(), "a"); err != nil || !after.Equal(got) {
+		t.Errorf("what was refused changed the record to %v, %v", after, err)
+	}
+}

@@ -31,6 +31,9 @@ func (t target) put(ctx context.Context, id string, record cdc.Record) error {
 	if err != nil {
 		return err
 	}
+	if faults := tooPrecise("", record, def.Attributes); faults != nil {
+		return &store.ValidationError{Resource: t.name, RecordID: id, Faults: faults}
+	}
 	return t.db.Resource(t.name).Put(ctx, fit(id, record, def))
 }
 

@@ -5,11 +5,12 @@ import readline from "node:readline";
 process.removeAllListeners("warning"); // about versions of Node
 process.env.S3DB_LOG_LEVEL = "error";
 const { Database } = await import("s3db.js");
+const { verifyPassword } = await import("s3db.js/concerns/password-hashing");
 
 let db;
 const commands = {
   async connect(connectionString, passphrase) {
-    db = new Database({ connectionString, security: { passphrase, bcrypt: { rounds: 4 } }, executorPool: { retries: 0 } });
+    db = new Database({ connectionString, security: { passphrase }, executorPool: { retries: 0 } });
     await db.connect();
     return Object.keys(db.resources).sort();
   },
@@ -25,6 +26,11 @@ const commands = {
   async ids(resource) { return db.resources[resource].listIds(); },
   async list(resource, options) { return db.resources[resource].list(options); },
   async query(resource, filter) { return db.resources[resource].query(filter, { limit: 10000 }); },
+  // Whether a stored hash is that of a password.
+  async verify(password, hash) { return verifyPassword(password, hash); },
+  async insertBuffer(resource, record, field) {
+    return db.resources[resource].insert({ ...record, [field]: Buffer.from(record[field], "base64") });
+  },
   async page(resource, size) {
     const records = [];
     let cursor;
