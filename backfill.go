@@ -11,6 +11,7 @@ import (
 	"github.com/s3db-go/replicator/cdc"
 	"github.com/s3db-go/replicator/internal/backfill"
 	"github.com/s3db-go/replicator/internal/disk"
+	"github.com/s3db-go/replicator/internal/route"
 )
 
 // BackfillOptions say how a destination is backfilled.
@@ -28,9 +29,6 @@ type BackfillOptions struct {
 	// bound.
 	Rate int
 }
-
-// everything is the From of a route for all resources.
-const everything = "*"
 
 // defaultChunk costs one append to the journal and one small file for a thousand
 // records, and a megabyte or so of memory.
@@ -67,24 +65,22 @@ func (o Options) unscannable(source cdc.Source) (faults []error) {
 			faults = append(faults, fmt.Errorf("replicator: destination %q: InitialSync needs a source that can be scanned", d.Name))
 			continue
 		}
-		if lister == nil && slices.ContainsFunc(d.Routes, func(r Route) bool { return r.From == everything }) {
-			faults = append(faults, fmt.Errorf("replicator: destination %q: InitialSync of %q needs a source that lists its resources", d.Name, everything))
+		if lister == nil && slices.ContainsFunc(d.Routes, func(r Route) bool { return r.From == route.Everything }) {
+			faults = append(faults, fmt.Errorf("replicator: destination %q: InitialSync of %q needs a source that lists its resources", d.Name, route.Everything))
 		}
 	}
 	return faults
 }
 
 // scans gives the source's abilities to be backfilled from, nil where it has them not.
-// A CustomSource has the methods, but not always what is behind them.
 func scans(source cdc.Source) (cdc.Scanner, cdc.Lister) {
 	scanner, _ := source.(cdc.Scanner)
 	lister, _ := source.(cdc.Lister)
-	if custom, ok := source.(interface{ scans() (scan, list bool) }); ok {
-		scan, list := custom.scans()
-		if !scan {
+	if custom, ok := source.(customized); ok {
+		if custom.options().Scan == nil {
 			scanner = nil
 		}
-		if !list {
+		if custom.options().Resources == nil {
 			lister = nil
 		}
 	}
@@ -172,9 +168,9 @@ func (run *running) backfill(ctx context.Context, destination string, resources 
 func (d *destination) named() []string {
 	var names []string
 	for _, r := range d.Routes {
-		if r.From == everything && d.resources != nil {
+		if r.From == route.Everything && d.resources != nil {
 			names = append(names, d.resources.Resources()...)
-		} else if r.From != everything {
+		} else if r.From != route.Everything {
 			names = append(names, r.From)
 		}
 	}
@@ -191,7 +187,7 @@ func (d *destination) carried() []string {
 // another.
 func (d *destination) carries(resource string) (routes []Route) {
 	for _, r := range d.Routes {
-		if (r.From == resource || r.From == everything) && (r.Actions == 0 || r.Actions.Has(Inserted)) {
+		if (r.From == resource || r.From == route.Everything) && (r.Actions == 0 || r.Actions.Has(Inserted)) {
 			routes = append(routes, r)
 		}
 	}

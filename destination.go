@@ -233,12 +233,10 @@ func (d *destination) stats() DestinationStats {
 		now := e.Stats()
 		counts := sum(past, now)
 		counts.Wanted += uint64(now.Loaded)
-		now.Wanted, now.Replicated, now.Coalesced, now.Skipped, now.Failed = counts.Wanted, counts.Replicated, counts.Coalesced, counts.Skipped, counts.Failed
-		now.Attempts, now.Retried = counts.Attempts, counts.Retried
-		return destinationStats(d.Driver.Name(), now)
+		return destinationStats(d.Driver.Name(), counts, now)
 	}
-	past.Waiting, past.Lag = d.waiting()
-	out := destinationStats(d.Driver.Name(), past)
+	out := destinationStats(d.Driver.Name(), past, engine.Stats{})
+	out.Waiting, out.Lag = d.waiting()
 	if out.Err = text(reason); s == paused {
 		out.Paused = &p
 	}
@@ -246,9 +244,9 @@ func (d *destination) stats() DestinationStats {
 }
 
 // waiting tells how much waits, and the age of the oldest, by the cursor.
-func (d *destination) waiting() (n uint64, lag time.Duration) {
-	cursor, last := d.unsettled()
-	if n = last; n == 0 {
+func (d *destination) waiting() (uint64, time.Duration) {
+	cursor, n := unsettled(d.journal, d.Name)
+	if n == 0 {
 		return 0, 0
 	}
 	d.mu.Lock()
@@ -268,10 +266,10 @@ func (d *destination) waiting() (n uint64, lag time.Duration) {
 	return n, max(time.Since(known.oldest), 0)
 }
 
-// unsettled gives the cursor and how many changes it has not settled.
-func (d *destination) unsettled() (journal.Cursor, uint64) {
-	cursor, _ := d.journal.Cursor(d.Name)
-	n := d.journal.Last() - cursor.Low
+// unsettled gives a destination's cursor and how many changes it has not settled.
+func unsettled(j journal.Journal, destination string) (journal.Cursor, uint64) {
+	cursor, _ := j.Cursor(destination)
+	n := j.Last() - cursor.Low
 	for _, r := range cursor.Ranges {
 		n -= r.Last - r.First + 1
 	}

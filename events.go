@@ -64,7 +64,10 @@ const (
 	AllKinds = Missed<<1 - 1
 )
 
-var kindNames = [...]string{"replicated", "coalesced", "skipped", "retrying", "failed", "breaker-opened", "breaker-closed", "journal-pressure", "backfill-progress", "paused", "resumed", "retry-progress", "drain-progress", "recovery-progress", "missed"}
+var kindNames = [...]string{
+	"replicated", "coalesced", "skipped", "retrying", "failed", "breaker-opened", "breaker-closed", "journal-pressure",
+	"backfill-progress", "paused", "resumed", "retry-progress", "drain-progress", "recovery-progress", "missed",
+}
 
 // String gives the kind's name, several joined by "|".
 func (k Kind) String() string {
@@ -197,7 +200,11 @@ func (r *Replicator) notify(run *running, d Destination) func(engine.Notice) {
 			logger.Warn("destination available again")
 		default:
 			if debug {
-				logger.Debug(e.Kind.String(), "resource", e.Resource, "record", e.RecordID, "operation", e.Operation, "duration", e.Duration, "error", e.Err)
+				told := []any{"resource", e.Resource, "record", e.RecordID, "operation", e.Operation, "duration", e.Duration}
+				if e.Err != nil {
+					told = append(told, "error", e.Err)
+				}
+				logger.Debug(e.Kind.String(), told...)
 			}
 		}
 	}

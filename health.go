@@ -66,6 +66,12 @@ type DestinationHealth struct {
 	// Failed is how many deliveries failed within the last five minutes, given up or to be
 	// tried again.
 	Failed int
+	// GivenUp is how many deliveries stand in the log as given up, whenever that was: what
+	// Query.GivenUp selects. Retry, Discard or a later state of the record takes them off.
+	// OldestGivenUp is when the first of them got there, zero if there is none. They are
+	// told beside Status, and do not change it.
+	GivenUp       int
+	OldestGivenUp time.Time
 	// Lag, Waiting and BreakerOpen are as in DestinationStats.
 	Lag         time.Duration
 	Waiting     uint64
@@ -104,14 +110,21 @@ func (r *Replicator) Health() Health {
 		find(HealthDegraded, "the journal's disk budget is nearly spent")
 	}
 	if h.InDoubt > 0 {
-		find(HealthDegraded, "%d records are in doubt", h.InDoubt)
+		find(HealthDegraded, "records in doubt: %d", h.InDoubt)
 	}
 	for _, name := range slices.Sorted(maps.Keys(stats.Destinations)) {
 		failed, err := run.failed(name, stats.Destinations[name], h.Timestamp.Add(-healthWindow))
+		d := judge(stats.Destinations[name], failed)
+		given := ledger.Query{Destination: name, GivenUp: true}
+		if err == nil {
+			d.GivenUp, err = run.ledger.Count(given)
+		}
+		if err == nil && d.GivenUp > 0 {
+			d.OldestGivenUp, err = run.ledger.Oldest(given)
+		}
 		if err != nil {
 			find(HealthUnhealthy, "the log can't be read: %v", err)
 		}
-		d := judge(stats.Destinations[name], failed)
 		h.Destinations[name] = d
 		switch d.Status {
 		case HealthHealthy:
@@ -153,9 +166,9 @@ func judge(s DestinationStats, failed int) DestinationHealth {
 	case failed > healthFailed:
 		d.Status, d.Reason = HealthDegraded, fmt.Sprintf("%d deliveries failed in the last %v", failed, healthWindow)
 	case s.Failed > 0 && failed > 0 && s.Replicated == 0:
-		d.Status, d.Reason = HealthDegraded, fmt.Sprintf("nothing was delivered since Start, and %d deliveries were given up", s.Failed)
+		d.Status, d.Reason = HealthDegraded, fmt.Sprintf("nothing was delivered since Start; given up: %d", s.Failed)
 	case s.Stuck > 0:
-		d.Status, d.Reason = HealthDegraded, fmt.Sprintf("%d calls of the driver have overrun their timeout", s.Stuck)
+		d.Status, d.Reason = HealthDegraded, fmt.Sprintf("calls of the driver that have overrun their timeout: %d", s.Stuck)
 	}
 	return d
 }

@@ -3,6 +3,7 @@ package replicator
 import (
 	"encoding/json"
 	"net/http"
+	"time"
 )
 
 // HealthHandler serves the present Health as JSON, with the status 200 if it is healthy
@@ -10,11 +11,13 @@ import (
 //
 //	{"status": "degraded", "reason": "…",
 //	 "errors": {"total": 7, "analytics": 7, "backup": 0},
-//	 "destinations": {"analytics": {"status": "degraded", "reason": "…", "lagSeconds": 12.5, "waiting": 40, "breaker": "open"}, …},
+//	 "destinations": {"analytics": {"status": "degraded", "reason": "…", "lagSeconds": 12.5, "waiting": 40, "breaker": "open",
+//	   "givenUp": 2, "oldestGivenUp": "2026-01-01T08:00:00.000Z"}, …},
 //	 "inDoubt": 0, "timestamp": "2026-01-02T15:04:05.123Z"}
 //
 // The errors are the deliveries that failed within the last five minutes, those on the
-// road included. It holds no secret and no content of a record, but the names and error
+// road included; givenUp are those that stand in the log as given up, whenever that was,
+// and oldestGivenUp is missing if there are none. It holds no secret and no content of a record, but the names and error
 // texts of destinations: serve it where those may be seen.
 func (r *Replicator) HealthHandler() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
@@ -44,6 +47,8 @@ func (h Health) MarshalJSON() ([]byte, error) {
 		LagSeconds float64      `json:"lagSeconds"`
 		Waiting    uint64       `json:"waiting"`
 		Breaker    string       `json:"breaker"`
+		GivenUp    int          `json:"givenUp"`
+		Oldest     string       `json:"oldestGivenUp,omitempty"`
 	}
 	out := struct {
 		Status       HealthStatus           `json:"status"`
@@ -54,7 +59,7 @@ func (h Health) MarshalJSON() ([]byte, error) {
 		Timestamp    string                 `json:"timestamp"`
 	}{
 		Status: h.Status, Reason: h.Reason, Errors: map[string]int{}, Destinations: map[string]destination{}, InDoubt: h.InDoubt,
-		Timestamp: h.Timestamp.UTC().Format("2006-01-02T15:04:05.000Z"), // as JavaScript's toISOString
+		Timestamp: isoTime(h.Timestamp),
 	}
 	total := 0
 	for name, d := range h.Destinations {
@@ -64,8 +69,16 @@ func (h Health) MarshalJSON() ([]byte, error) {
 			breaker = "open"
 		}
 		out.Errors[name] = d.Failed
-		out.Destinations[name] = destination{d.Status, d.Reason, d.Lag.Seconds(), d.Waiting, breaker}
+		out.Destinations[name] = destination{d.Status, d.Reason, d.Lag.Seconds(), d.Waiting, breaker, d.GivenUp, isoTime(d.OldestGivenUp)}
 	}
 	out.Errors[healthTotal] = total // also over a destination of this name
 	return json.Marshal(out)
+}
+
+// isoTime writes a time as JavaScript's toISOString does, "" for none.
+func isoTime(t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return t.UTC().Format("2006-01-02T15:04:05.000Z")
 }

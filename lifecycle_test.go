@@ -131,6 +131,49 @@ func TestLifecycle(t *testing.T) {
 	}
 }
 
+// TestStopTellsAnOutageFromAFault: what only waits is ErrWaiting, and nothing that has
+// anything else to tell, or loses what waits.
+func TestStopTellsAnOutageFromAFault(t *testing.T) {
+	for name, c := range map[string]struct {
+		volatile bool
+		left     bool  // a call is left behind
+		close    error // of the driver
+		waiting  bool
+	}{
+		"outage":             {waiting: true},
+		"kept in memory":     {volatile: true},
+		"a call is left":     {left: true},
+		"closing goes wrong": {close: errors.New("no")},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s, gate := newShelf(), make(chan struct{})
+				d := &closing{closed: new(atomic.Int64), err: c.close, Driver: memory.New(memory.Options{Before: func(context.Context, []replicator.Delivery) error {
+					if c.left {
+						<-gate
+					}
+					return replicator.Unavailable(errors.New("no answer"))
+				}})}
+				r := start(t, s, replicator.Options{Volatile: c.volatile, Destinations: to(d, "r")})
+				putN(t, s, "r", 2)
+				short := func() context.Context {
+					ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+					t.Cleanup(cancel)
+					return ctx
+				}
+				if err := r.Flush(short()); errors.Is(err, replicator.ErrWaiting) == c.volatile || !errors.Is(err, context.DeadlineExceeded) {
+					t.Errorf("Flush: %v", err)
+				}
+				err := r.Stop(short())
+				if errors.Is(err, replicator.ErrWaiting) != c.waiting || !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "2 changes wait") {
+					t.Errorf("Stop: %v", err)
+				}
+				close(gate)
+			})
+		})
+	}
+}
+
 // TestStopDoesNotWaitForUserCode: a transform that hangs keeps Stop no longer than its
 // context and the second of grace.
 func TestStopDoesNotWaitForUserCode(t *testing.T) {
@@ -205,6 +248,7 @@ type closing struct {
 	*memory.Driver
 	opened, closed *atomic.Int64
 	open           func(context.Context) error
+	err            error // what Close gives
 }
 
 func (c *closing) Open(ctx context.Context) error {
@@ -218,7 +262,7 @@ func (c *closing) Open(ctx context.Context) error {
 	return nil
 }
 
-func (c *closing) Close() error { c.closed.Add(1); return nil }
+func (c *closing) Close() error { c.closed.Add(1); return c.err }
 
 // TestStartWithADeadline: a destination that does not answer takes its share of the
 // time, and the others start.

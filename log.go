@@ -95,6 +95,9 @@ type Query struct {
 	// other.
 	Since time.Time
 	Until time.Time
+	// GivenUp selects what was given up and stands so: rows with StatusFailed or StatusHeld
+	// and without WillRetry. StatusFailed alone also selects what only waits out an outage.
+	GivenUp bool
 	// RetryCountBelow selects rows that were put back on the road less often, by Retry or
 	// Options.RetryFailedEvery. 0 selects all.
 	RetryCountBelow int
@@ -120,7 +123,7 @@ func (r *Replicator) Log(ctx context.Context, q Query) iter.Seq2[LogRow, error] 
 				err = context.Cause(ctx)
 			}
 			if err != nil {
-				yield(LogRow{}, err)
+				yield(LogRow{}, fmt.Errorf("replicator: read the log: %w", err))
 				return
 			}
 			if !yield(run.logRow(row), nil) {
@@ -137,15 +140,15 @@ func (r *Replicator) Log(ctx context.Context, q Query) iter.Seq2[LogRow, error] 
 // index alone tells. The replicator must be started.
 func (r *Replicator) LogCount(ctx context.Context, q Query) (int, error) {
 	run, err := r.current()
-	if err == nil {
-		err = context.Cause(ctx)
+	if err != nil {
+		return 0, err
+	}
+	n := 0
+	if err = context.Cause(ctx); err == nil {
+		n, err = run.count(q.rows())
 	}
 	if err != nil {
 		return 0, fmt.Errorf("replicator: count the log: %w", err)
-	}
-	n, err := run.count(q.rows())
-	if err != nil {
-		return 0, fmt.Errorf("replicator: %w", err)
 	}
 	return n, nil
 }
@@ -247,7 +250,7 @@ func (run *running) retrying(q ledger.Query) iter.Seq[ledger.Row] {
 func (q Query) rows() ledger.Query {
 	return ledger.Query{
 		Destination: q.Destination, Target: q.Target, Resource: q.Resource, RecordID: q.RecordID,
-		Status: ledger.Status(q.Status), Since: q.Since, Until: q.Until, RetryCountBelow: q.RetryCountBelow, Limit: q.Limit,
+		Status: ledger.Status(q.Status), Since: q.Since, Until: q.Until, GivenUp: q.GivenUp, RetryCountBelow: q.RetryCountBelow, Limit: q.Limit,
 	}
 }
 
@@ -257,6 +260,7 @@ func (run *running) logRow(row ledger.Row) LogRow {
 	return LogRow{
 		ID: row.ID, Replicator: row.Replicator, Destination: row.Destination, Driver: row.Driver, Resource: c.Resource, Target: row.Target,
 		RecordID: c.RecordID, Operation: c.Op, Status: Status(row.Status), Timestamp: row.Time, CreatedAt: row.CreatedAt,
-		Error: row.Error, Attempts: row.Attempts, RetryCount: row.RetryCount, WillRetry: row.WillRetry, Duration: row.Duration, Data: run.schemas.shown(c.Data, c), Before: run.schemas.shown(c.Before, c), ChangeID: c.ChangeID, Version: c.Version,
+		Error: row.Error, Attempts: row.Attempts, RetryCount: row.RetryCount, WillRetry: row.WillRetry, Duration: row.Duration,
+		Data: run.schemas.shown(c.Data, c), Before: run.schemas.shown(c.Before, c), ChangeID: c.ChangeID, Version: c.Version,
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/s3db-go/replicator/cdc"
+	"github.com/s3db-go/replicator/internal/route"
 )
 
 // loops gives the routes by which a change would come back as a change of the same
@@ -25,7 +26,7 @@ func (o Options) loops(source cdc.Source) (faults []error) {
 			}
 			seen[at] = true
 			for _, e := range edges {
-				if e.from == at || e.from == everything {
+				if e.from == at || e.from == route.Everything {
 					next = append(next, cmp.Or(e.to, at))
 				}
 			}
@@ -42,7 +43,7 @@ func (o Options) loops(source cdc.Source) (faults []error) {
 				continue
 			}
 			edges = append(edges, edge{r.From, r.To})
-			if r.From == everything || reaches(cmp.Or(r.To, r.From), r.From) {
+			if r.From == route.Everything || reaches(cmp.Or(r.To, r.From), r.From) {
 				faults = append(faults, fmt.Errorf("replicator: destination %q: Routes[%d] carries %q in a circle: the destination is the source, and captures what it is sent", d.Name, i, r.From))
 			}
 		}

@@ -128,7 +128,7 @@ func (r *Replicator) Remove(ctx context.Context, name string) error {
 		}
 		run.part(d)
 		errs := []error{d.finish(ctx, nil)}
-		if _, n := d.unsettled(); why != nil && n > 0 {
+		if _, n := unsettled(run.journal, d.Name); why != nil && n > 0 {
 			errs = append(errs, fmt.Errorf("%d changes are given up: %w", n, why))
 		}
 		if d.backfill != nil {

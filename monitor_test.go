@@ -53,7 +53,8 @@ func served(t *testing.T, r *replicator.Replicator) (code int, body struct {
 	Destinations map[string]struct {
 		Status, Reason, Breaker string
 		LagSeconds              float64
-		Waiting                 int
+		Waiting, GivenUp        int
+		OldestGivenUp           time.Time
 	}
 	Timestamp string
 }) {
@@ -130,6 +131,9 @@ func TestHealthHandlerFollowsAnOutage(t *testing.T) {
 		if n := logCount(t, r, replicator.Query{Status: replicator.StatusFailed, Since: time.Now().Add(-5 * time.Minute)}); n != body.Errors["total"] {
 			t.Errorf("the log has %d failed, the endpoint says %d", n, body.Errors["total"])
 		}
+		if n := logCount(t, r, replicator.Query{GivenUp: true}); n != 0 || body.Destinations["analytics"].GivenUp != 0 {
+			t.Errorf("%d deliveries that wait are taken for given up, the endpoint says %d", n, body.Destinations["analytics"].GivenUp)
+		}
 		time.Sleep(5 * time.Minute)
 		if code, body = served(t, r); code != 503 || body.Status != "unhealthy" {
 			t.Errorf("after six minutes: %d, %+v", code, body)
@@ -143,6 +147,46 @@ func TestHealthHandlerFollowsAnOutage(t *testing.T) {
 		if code, body = served(t, r); code != 503 || body.Status != "unhealthy" {
 			t.Errorf("when it is stopped: %d, %+v", code, body)
 		}
+	})
+}
+
+// What was given up is told for as long as it stands, beside what only waits.
+func TestHealthTellsWhatWasGivenUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, d := newShelf(), newSwitched()
+		r := start(t, s, replicator.Options{Log: replicator.LogOptions{Successes: true}, Destinations: to(d, "r", "ok")})
+		putN(t, s, "ok", 3)
+		flush(t, r)
+		d.answer(replicator.Permanent(errors.New("no such column")))
+		first := time.Now()
+		putN(t, s, "r", 1)
+		flush(t, r)
+		time.Sleep(time.Hour)
+		putN(t, s, "r", 3)
+		flush(t, r)
+		d.answer(nil)
+		time.Sleep(time.Hour)
+		code, body := served(t, r)
+		if stand := body.Destinations["memory"]; code != 200 || body.Status != "healthy" || stand.GivenUp != 4 || !stand.OldestGivenUp.Equal(first) {
+			t.Errorf("hours later, of 4 given up since %v: %d, %+v", first, code, body)
+		}
+		if n := logCount(t, r, replicator.Query{GivenUp: true}); n != 4 {
+			t.Errorf("the log has %d given up, want 4", n)
+		}
+		if n, err := r.Discard(t.Context(), replicator.Query{GivenUp: true, Until: first.Add(time.Minute)}); n != 1 || err != nil {
+			t.Errorf("%d discarded: %v", n, err)
+		}
+		if h := r.Health().Destinations["memory"]; h.GivenUp != 3 || !h.OldestGivenUp.Equal(first.Add(time.Hour)) {
+			t.Errorf("when one is discarded: %+v", h)
+		}
+		if n, err := r.Retry(t.Context(), replicator.Query{GivenUp: true}); n != 3 || err != nil {
+			t.Errorf("%d retried: %v", n, err)
+		}
+		flush(t, r)
+		if _, body = served(t, r); body.Destinations["memory"].GivenUp != 0 || !body.Destinations["memory"].OldestGivenUp.IsZero() {
+			t.Errorf("when they are sent: %+v", body)
+		}
+		halt(t, r)
 	})
 }
 

@@ -23,8 +23,8 @@ import (
 
 // TestPromise01NothingIsLost: a delivery that can't be made stands in the log with all
 // that is needed to make it; what the process left undone, the next one does. The
-// deaths themselves are in TestKill. Not covered yet: full disks, a loss of power
-// under the whole (the journal's and the store's own tests have it), sending again.
+// deaths themselves are in TestKill, full disks in budget_test.go, sending again in
+// retry_test.go, a loss of power under the whole in internal/sim/whole.
 func TestPromise01NothingIsLost(t *testing.T) {
 	s, dir := newShelf(), t.TempDir()
 	refuse := errors.New("refused")
@@ -79,8 +79,9 @@ func TestPromise01NothingIsLost(t *testing.T) {
 }
 
 // TestPromise02OrderPerRecord: 64 writers on 100 records, against destinations that
-// fail, overrun their time, answer in part and lose answers at random. Not covered
-// yet: ordering keys of the user's own, holding a record's successors back, replays.
+// fail, overrun their time, answer in part and lose answers at random. Ordering keys of
+// the user's own and replays are in internal/sim/whole, holding a record's successors back
+// is in TestHoldAndRemove.
 func TestPromise02OrderPerRecord(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const writers, records, writes = 64, 100, 40
@@ -228,8 +229,8 @@ func (l *lastVersions) err() error {
 }
 
 // TestPromise03AtLeastOnce: a change keeps its id and version over repeats and
-// restarts, and versions grow also when the journal was lost. Not covered yet: the
-// ids of a backfill.
+// restarts, and versions grow also when the journal was lost. The ids of a backfill are
+// in TestBackfillKill.
 func TestPromise03AtLeastOnce(t *testing.T) {
 	s, dir := newShelf(), t.TempDir()
 	var lose atomic.Bool
@@ -341,7 +342,8 @@ func TestPromise04NoSilentSuccess(t *testing.T) {
 			return &replicator.BatchError{Errs: errs}
 		}})
 		r := start(t, s, replicator.Options{Destinations: to(d, "r")})
-		told := collect(t, r, replicator.Replicated|replicator.Failed)
+		events, cancel := r.Subscribe(replicator.Replicated | replicator.Failed)
+		defer cancel()
 		for i := range 10 {
 			if err := s.put(t.Context(), "r", fmt.Sprint(i), replicator.Record{"v": i}); err != nil {
 				t.Fatal(err)
@@ -352,7 +354,7 @@ func TestPromise04NoSilentSuccess(t *testing.T) {
 		for _, e := range d.Events("r") {
 			arrived[e.RecordID] = true
 		}
-		for _, e := range told.stop() {
+		for _, e := range heard(t, events, 10) {
 			if accepted := arrived[e.RecordID]; accepted != (e.Kind == replicator.Replicated) {
 				t.Errorf("record %s was told to be %v, and accepted is %v", e.RecordID, e.Kind, accepted)
 			}
@@ -367,36 +369,28 @@ func TestPromise04NoSilentSuccess(t *testing.T) {
 	})
 }
 
-// collected gathers events until it is stopped.
-type collected struct {
-	cancel func()
-	done   chan struct{}
-	events []replicator.Event
-}
-
-func collect(t *testing.T, r *replicator.Replicator, kinds replicator.Kind) *collected {
-	ch, cancel := r.Subscribe(kinds)
-	t.Cleanup(cancel)
-	c := &collected{cancel: cancel, done: make(chan struct{})}
-	go func() {
-		defer close(c.done)
-		for e := range ch {
-			c.events = append(c.events, e)
+// heard gives what a subscription tells up to the n-th end of a delivery.
+func heard(t *testing.T, events <-chan replicator.Event, n int) (all []replicator.Event) {
+	t.Helper()
+	const ends = replicator.Replicated | replicator.Coalesced | replicator.Skipped | replicator.Failed
+	patience := time.After(time.Minute)
+	for n > 0 {
+		select {
+		case e := <-events:
+			if all = append(all, e); e.Kind&ends != 0 {
+				n--
+			}
+		case <-patience:
+			t.Fatalf("%d ends of deliveries were never told", n)
 		}
-	}()
-	return c
-}
-
-func (c *collected) stop() []replicator.Event {
-	c.cancel()
-	<-c.done
-	return c.events
+	}
+	return all
 }
 
 // TestPromise05Independence: beside one destination that never answers, one that
 // refuses everything and one whose user code is broken, a fourth gets every change;
-// and a record that can't be delivered stops no other. Not covered yet: the disk
-// budget.
+// and a record that can't be delivered stops no other. The disk budget, which all
+// share, is in budget_test.go.
 func TestPromise05Independence(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newShelf()
@@ -463,7 +457,7 @@ func poison(id string) func(context.Context, []replicator.Delivery) error {
 }
 
 // TestPromise06Bounded: memory does not grow with what waits, while running or at a
-// start. Not covered yet: very many waiting changes of one lane.
+// start. Very many waiting changes of one lane are in the tests of internal/engine.
 func TestPromise06Bounded(t *testing.T) {
 	dir := t.TempDir()
 	source := &pourer{}
@@ -597,8 +591,8 @@ func TestPromise07TruthAtAGlance(t *testing.T) {
 }
 
 // TestPromise08TheCallerPaysLittle: a write returns while filters, transforms, drivers
-// and listeners all hang, and one that no route wants does not touch the journal. Not
-// covered yet: what a write costs, in figures.
+// and listeners all hang, and one that no route wants does not touch the journal. What a
+// write costs, in figures, is measured in benchmarks.
 func TestPromise08TheCallerPaysLittle(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newShelf()
@@ -663,7 +657,8 @@ func TestPromise09BadInput(t *testing.T) {
 			}}}},
 			{Name: "driver", Driver: d, Routes: replicator.Routes("r")},
 		}})
-		told := collect(t, r, replicator.Failed)
+		events, cancel := r.Subscribe(replicator.Failed)
+		defer cancel()
 		for _, id := range []string{"a", "boom", "b"} {
 			if err := s.put(t.Context(), "r", id, replicator.Record{"v": 1}); err != nil {
 				t.Fatal(err)
@@ -684,7 +679,7 @@ func TestPromise09BadInput(t *testing.T) {
 				t.Errorf("row %+v", row)
 			}
 		}
-		for _, e := range told.stop() {
+		for _, e := range heard(t, events, 3) { // one for each destination
 			for _, want := range []string{e.Destination, "r", "boom"} {
 				if !strings.Contains(e.Err.Error(), want) {
 					t.Errorf("the error %q does not name %q", e.Err, want)

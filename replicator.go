@@ -1,8 +1,9 @@
 // Package replicator carries the changes of a resource store to other places: s3db
 // buckets, tables of PostgreSQL and BigQuery, queues of SQS, webhooks, and whatever a
-// [Driver] is written for. It runs inside the process that owns the store. A write is announced in a journal on disk before the
-// store applies it, so that it is delivered even if the process dies in between; each
-// destination then reads the journal at its own pace.
+// [Driver] is written for. It runs inside the process that owns the store. A write is
+// announced in a journal on disk before the store applies it, so that it is delivered
+// even if the process dies in between; each destination then reads the journal at its
+// own pace.
 //
 //	db, err := store.Open(ctx, "file:///var/lib/app/db")
 //	r, err := replicator.New(db, replicator.Options{
@@ -45,8 +46,19 @@
 //     an event, the log or a status. A secret attribute leaves the store only for a
 //     destination that encrypts it, or where a route names it.
 //
-// Each is a test of its name in promises_test.go, whose comment says what it does not
-// cover yet.
+// Each is a test of its name in promises_test.go; the last in secrets_test.go.
+//
+// # What it does not promise
+//
+//   - Exactly once. After a crash, a timeout or a lost answer a delivery is sent again;
+//     a destination that holds state ends the same, one that takes events gets the
+//     change's id to tell by.
+//   - Order between records, unless Route.OrderBy puts them in one line, and order of
+//     what several processes write to one record.
+//   - Every state in between. A destination that holds state may get only the newest of
+//     the changes that wait; one that takes events gets each.
+//   - What was written while no Replicator was started. [Replicator.Backfill] sends what
+//     is there by then, but nothing tells of what was deleted.
 //
 // While it runs, a destination can be paused and resumed, rewound to a time, added and
 // removed: see [Replicator.Pause], [Replicator.Rewind] and [Replicator.Add].
@@ -151,11 +163,18 @@ func (r *Replicator) Start(ctx context.Context) error {
 	return nil
 }
 
+// ErrWaiting is what errors.Is finds in the error of a Stop or Flush whose time ended, as it
+// does in every outage, and that has nothing else to tell: what is not delivered waits in the
+// journal on disk, and the next Start goes on with it. An error in which it is not found is a
+// fault that somebody should look at; under Options.Volatile, where the journal ends with
+// the process, every one is.
+var ErrWaiting = errors.New("replicator: changes wait in the journal")
+
 // Stop delivers what was written before the call, or as much as it can until ctx
 // ends; then it stops the destinations, lets go of the source and closes everything.
 // The source is captured all the while: what is left, and what is written meanwhile,
 // stays in the journal for the next Start, and an error tells how much for which
-// destination. Destinations that are paused are not waited for. What Pause, Resume,
+// destination; if that is all that it tells, it is [ErrWaiting]. Destinations that are paused are not waited for. What Pause, Resume,
 // Rewind, Add and Remove have under way ends with an error. What is written to the source
 // after Stop returned, or before Start, is not captured. Stopping what is stopped does
 // nothing.
@@ -177,7 +196,10 @@ func (r *Replicator) Stop(ctx context.Context) error {
 		drained = fmt.Errorf("replicator: stop: %w", drained)
 	}
 	r.set(nil)
-	return errors.Join(drained, r.stop(ctx, run))
+	if stopped := r.stop(ctx, run); stopped != nil {
+		return errors.Join(drained, stopped)
+	}
+	return run.asWaiting(drained)
 }
 
 // stop takes a run down, and remembers the calls of drivers that it has to leave.
@@ -203,7 +225,7 @@ func (r *Replicator) gone() error {
 // Flush waits until every write that returned before the call is settled at every
 // destination: delivered, skipped, or in the log as failed. Destinations that are paused
 // are not waited for. It returns early when ctx ends, with an error that tells how much
-// waits for which destination.
+// waits for which destination, see [ErrWaiting].
 func (r *Replicator) Flush(ctx context.Context) error {
 	run, err := r.current()
 	if err != nil {
@@ -216,10 +238,26 @@ func (r *Replicator) Flush(ctx context.Context) error {
 	told := r.tellDrain(run)
 	err = run.drain(ctx, run.journal.Last())
 	if told(err); err != nil {
-		return fmt.Errorf("replicator: flush: %w", err)
+		err = fmt.Errorf("replicator: flush: %w", err)
 	}
-	return nil
+	return run.asWaiting(err)
 }
+
+// asWaiting gives the error of a drain, as ErrWaiting if the journal on disk has what waits
+// and only the time is over.
+func (run *running) asWaiting(drained error) error {
+	if drained == nil || run.kept == nil || errors.Is(drained, cdc.ErrStopped) || run.journal.Stats().Err != nil {
+		return drained
+	}
+	return waitingError{drained}
+}
+
+// waitingError is an error that is ErrWaiting too.
+type waitingError struct{ error }
+
+func (waitingError) Is(target error) bool { return target == ErrWaiting }
+
+func (e waitingError) Unwrap() error { return e.error }
 
 // take waits for the turn to start or stop.
 func (r *Replicator) take(ctx context.Context) error {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/s3db-go/replicator/cdc"
 	"github.com/s3db-go/replicator/internal/ledger"
+	"github.com/s3db-go/replicator/internal/route"
 )
 
 // LogOptions say what is kept of the outcomes. Failed deliveries always are.
@@ -33,9 +34,6 @@ type LogOptions struct {
 
 const defaultRetention = 30 * 24 * time.Hour
 
-// logPrefix begins the names of resources that "*" does not carry.
-const logPrefix = "plg_"
-
 // logFaults judges what is said of the log.
 func (o Options) logFaults() (faults []error) {
 	add := func(format string, args ...any) { faults = append(faults, fmt.Errorf("replicator: "+format, args...)) }
@@ -54,13 +52,13 @@ func (o Options) logFaults() (faults []error) {
 	if o.Log.Resource == "" {
 		return faults
 	}
-	if !strings.HasPrefix(o.Log.Resource, logPrefix) {
-		add("Log.Resource is %q; its name must begin with %q, so that no route carries it unasked", o.Log.Resource, logPrefix)
+	if !strings.HasPrefix(o.Log.Resource, route.Plugins) {
+		add("Log.Resource is %q; its name must begin with %q, so that no route carries it unasked", o.Log.Resource, route.Plugins)
 	}
 	for _, d := range o.Destinations {
-		for i, route := range d.Routes {
-			if route.From == o.Log.Resource {
-				add("destination %q: Routes[%d] carries the log's copy %q; each failure of it would be another row", d.Name, i, route.From)
+		for i, r := range d.Routes {
+			if r.From == o.Log.Resource {
+				add("destination %q: Routes[%d] carries the log's copy %q; each failure of it would be another row", d.Name, i, r.From)
 			}
 		}
 	}
@@ -107,7 +105,7 @@ func (r *Replicator) trimLog(ctx context.Context, run *running) {
 func (r *Replicator) trimOnce(ctx context.Context, run *running, now time.Time) error {
 	o := r.opts.Log
 	if o.FailedRetention > 0 {
-		if _, err := r.discard(ctx, ledger.Query{Until: now.Add(-o.FailedRetention), Resting: true}); err != nil {
+		if _, err := r.discard(ctx, ledger.Query{Until: now.Add(-o.FailedRetention), GivenUp: true}); err != nil {
 			return err
 		}
 	}

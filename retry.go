@@ -38,7 +38,7 @@ func (r *Replicator) Retry(ctx context.Context, q Query) (int, error) {
 }
 
 func (r *Replicator) retry(ctx context.Context, q ledger.Query) (int, error) {
-	q.Resting = true // so that a Limit counts none that is left alone
+	q.GivenUp = true // so that a Limit counts none that is left alone
 	return r.amend(ctx, "retry", q, func(ctx context.Context, run *running, d *destination, rows []ledger.Row) (int, error) {
 		if d == nil {
 			return 0, nil // whoever is not configured gets nothing
@@ -74,11 +74,9 @@ func (d *destination) amender() *engine.Engine {
 	return d.make()
 }
 
-const (
-	// amendAtOnce rows are read and changed together: what they hold fits in memory, and one
-	// write of the log serves all.
-	amendAtOnce = 256
-)
+// amendAtOnce rows are read and changed together: what they hold fits in memory, and one
+// write of the log serves all.
+const amendAtOnce = 256
 
 // amend does something with the failed and held deliveries that a query selects, those of
 // one destination at a time.
@@ -94,7 +92,7 @@ func (r *Replicator) amend(ctx context.Context, what string, q ledger.Query,
 	}
 	defer leave()
 	begun, told := time.Now(), time.Time{}
-	progress := func(done bool, err error) {
+	tell := func(done bool, err error) {
 		told = time.Now()
 		r.hub.Publish(Event{Kind: RetryProgress, Time: told, Destination: q.Destination, Sent: uint64(n), Done: done, Err: err})
 	}
@@ -113,16 +111,16 @@ func (r *Replicator) amend(ctx context.Context, what string, q ledger.Query,
 		}
 		if err != nil {
 			if !told.IsZero() {
-				progress(false, err)
+				tell(false, err)
 			}
 			return n, fmt.Errorf("replicator: %s: %w", what, err)
 		}
 		if now := time.Now(); now.Sub(begun) > progressAfter && now.Sub(told) > progressEvery {
-			progress(false, nil)
+			tell(false, nil)
 		}
 	}
 	if !told.IsZero() {
-		progress(true, nil)
+		tell(true, nil)
 	}
 	return n, nil
 }

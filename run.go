@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"slices"
@@ -118,6 +119,9 @@ func (r *Replicator) open(ctx context.Context) (*running, error) {
 	if err := run.recorder.Recover(ctx); err != nil {
 		return run, fmt.Errorf("replicator: %w", err)
 	}
+	if s, ok := r.source.(interface{ report(*slog.Logger) }); ok {
+		s.report(r.opts.Logger)
+	}
 	if run.release, err = r.source.Capture(run.recorder); err != nil {
 		return run, fmt.Errorf("replicator: capturing the source (one Replicator carries a source to all its destinations): %w", err)
 	}
@@ -197,8 +201,11 @@ func (d Destination) router(s *schemas) *route.Router {
 // shapes gives what is known of the destination's targets before the first change. A
 // resource that a route names and the source does not have may still come.
 func (run *running) shapes(r *Replicator, d Destination) (shapes []engine.Sync) {
+	if !describes(r.source) {
+		return nil
+	}
 	for i, rule := range d.Routes {
-		if rule.From == "*" || run.schemas.source == nil {
+		if rule.From == route.Everything {
 			continue
 		}
 		if _, ok, err := run.schemas.get(rule.From, 0); ok || err != nil {
@@ -225,11 +232,7 @@ func (run *running) retire(o Options) error {
 		if slices.ContainsFunc(o.Destinations, func(d Destination) bool { return d.Name == name }) {
 			continue
 		}
-		cursor, _ := run.journal.Cursor(name)
-		waiting := run.journal.Last() - cursor.Low
-		for _, settled := range cursor.Ranges {
-			waiting -= settled.Last - settled.First + 1
-		}
+		_, waiting := unsettled(run.journal, name)
 		if !slices.Contains(o.Retired, name) {
 			orphans = append(orphans, fmt.Sprintf("%q, for which %d changes wait", name, waiting))
 			continue

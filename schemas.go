@@ -28,6 +28,15 @@ func newSchemas(source cdc.Source) *schemas {
 	return &schemas{source: d, known: map[string]cdc.Schema{}}
 }
 
+// describes reports whether the source can say which resources it has.
+func describes(source cdc.Source) bool {
+	if custom, ok := source.(customized); ok {
+		return custom.options().Describe != nil
+	}
+	_, ok := source.(cdc.Describer)
+	return ok
+}
+
 // get gives the resource's schema in the given version or a later one, false if the
 // resource has none. Version 0, that of a record of which nobody knows, is asked for
 // anew each time. What can't be asked now, or is older than what records are

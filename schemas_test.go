@@ -160,6 +160,9 @@ func TestSchemaThatCantBeAsked(t *testing.T) {
 			if files := holding(t, dir, secretCanary); files != nil {
 				t.Errorf("the secret is in the clear in %v", files)
 			}
+			if len(d.Events("users")) == 0 || len(holding(t, dir, "Bob")) == 0 {
+				t.Errorf("nothing arrived\n%s", describe(r))
+			}
 		})
 	}
 }

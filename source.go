@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/s3db-go/replicator/cdc"
@@ -13,9 +15,11 @@ import (
 
 // SourceOptions describe a store without callbacks of its own.
 type SourceOptions struct {
-	// Get returns the record's present state, or false if there is none. It is
-	// called with the record's lock held, also outside Write, when the end of an
-	// earlier write isn't known. Required.
+	// Get returns the record's present state, or false if there is none; values as
+	// [cdc.Normalize] lists them. It is called with the record's lock held: within Write, by
+	// the goroutine that called it, and also outside, when the end of an earlier write isn't
+	// known. So hold no lock that Get takes while calling Write: the two would wait for each
+	// other, and a warning in Options.Logger after five seconds is all that tells. Required.
 	Get func(ctx context.Context, resource, recordID string) (Record, bool, error)
 	// Describe returns the schema of a resource, or false if there is none. It is asked
 	// in every Write and must be quick: a look-up in memory. Its Version should be 1 or
@@ -40,9 +44,10 @@ type SourceOptions struct {
 // CustomSource makes a Source of any store: its user wraps each write in Write. Safe
 // for concurrent use; every write of a record must go through the same CustomSource.
 type CustomSource struct {
-	opts  SourceOptions
-	locks keylock.Set
-	hook  cdc.Hook
+	opts   SourceOptions
+	locks  keylock.Set
+	hook   cdc.Hook
+	logger atomic.Pointer[slog.Logger] // of the Replicator that was started last
 }
 
 var (
@@ -70,10 +75,10 @@ func (s *CustomSource) Validate() error {
 	return errors.Join(faults...)
 }
 
-// errNotApplied marks an error after which the store is certainly unchanged.
-type errNotApplied struct{ error }
+// notAppliedError marks an error after which the store is certainly unchanged.
+type notAppliedError struct{ error }
 
-func (e errNotApplied) Unwrap() error { return e.error }
+func (e notAppliedError) Unwrap() error { return e.error }
 
 // NotApplied marks an error of a write as certain: the store did not apply it. Any
 // other error leaves that open, and the record is read to find out. nil stays nil.
@@ -81,7 +86,7 @@ func NotApplied(err error) error {
 	if err == nil {
 		return nil
 	}
-	return errNotApplied{err}
+	return notAppliedError{err}
 }
 
 // Write applies a change through write and has it replicated. It locks the record,
@@ -90,12 +95,16 @@ func NotApplied(err error) error {
 // error is in doubt, and settled by Get. That error is returned as it is.
 //
 // The change needs Op, Resource, RecordID and, but for a delete, Data: the whole
-// record as Get will return it afterwards. With Inserted | Updated as its Op, Get tells
-// which of the two it is. Before, and Data of a delete, are read with Get if they are
-// left nil. If Data holds an id, its text is RecordID. While no Replicator is started
-// on the source, the write is carried out and not replicated. Values are normalized here; one that can't be
-// replicated is an error before anything is announced or written. The context given
-// to write is not cancelled by ctx any more: the change is announced.
+// record as Get will return it afterwards. Nothing compares the two: Data is sent as it
+// is. With Inserted | Updated as its Op, Get tells which of the two it is. Before, and
+// Data of a delete, are read with Get if they are left nil; a delete of what is not there
+// is sent too, if write returns nil. If Data holds an id, its text is RecordID. While no
+// Replicator is started on the source, the write is carried out and not replicated, and
+// nothing tells. Values are normalized here (see [cdc.Normalize]); one that can't be
+// replicated is an error before anything is announced or written. The context given to
+// write is not cancelled by ctx any more: the change is announced.
+//
+// The caller holds no lock that Get or write takes.
 func (s *CustomSource) Write(ctx context.Context, c Change, write func(context.Context) error) (err error) {
 	if c, err = s.normalized(c); err != nil {
 		return err
@@ -124,7 +133,7 @@ func (s *CustomSource) Write(ctx context.Context, c Change, write func(context.C
 	}()
 	err = write(context.WithoutCancel(ctx))
 	ended = true
-	switch _, not := errors.AsType[errNotApplied](err); {
+	switch _, not := errors.AsType[notAppliedError](err); {
 	case err == nil:
 		pending.Commit()
 	case not:
@@ -244,11 +253,27 @@ func (s *CustomSource) SchemaChanged(ctx context.Context, resource string) {
 	}
 }
 
+// slowGet is when a Get is taken for one that may never return: a store that is only slow
+// answers within seconds.
+const slowGet = 5 * time.Second
+
+// report says where warnings go.
+func (s *CustomSource) report(logger *slog.Logger) { s.logger.Store(logger) }
+
 // Read implements cdc.Reader.
 func (s *CustomSource) Read(ctx context.Context, resource, recordID string) (Record, bool, error) {
+	if logger := s.logger.Load(); logger != nil {
+		defer time.AfterFunc(slowGet, func() {
+			logger.Warn("SourceOptions.Get has not returned; does who called Write hold a lock that Get takes?", "resource", resource, "record", recordID, "after", slowGet)
+		}).Stop()
+	}
 	record, found, err := s.opts.Get(ctx, resource, recordID)
 	if err != nil || !found {
 		return nil, false, err
+	}
+	if record == nil {
+		// It would pass for a record that is absent, and be deleted at the destinations.
+		return nil, false, errors.New("SourceOptions.Get gives nil and says that it is there")
 	}
 	record, err = cdc.Normalize(record)
 	return record, err == nil, err
@@ -300,5 +325,8 @@ func (s *CustomSource) Resources() []string {
 	return names
 }
 
-// scans says which of the methods above have something behind them.
-func (s *CustomSource) scans() (scan, list bool) { return s.opts.Scan != nil, s.opts.Resources != nil }
+// customized is a CustomSource, or what embeds one. It has the methods of all abilities,
+// but only its options say which of them have something behind them.
+type customized interface{ options() SourceOptions }
+
+func (s *CustomSource) options() SourceOptions { return s.opts }

@@ -1,8 +1,11 @@
 package replicator_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"log/slog"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -10,6 +13,7 @@ import (
 
 	"github.com/s3db-go/replicator"
 	"github.com/s3db-go/replicator/cdc/sourcetest"
+	"github.com/s3db-go/replicator/drivers/memory"
 )
 
 // TestSourceContract: a store of a few lines, made a source by NewSource, keeps the
@@ -112,6 +116,56 @@ func TestLateWrite(t *testing.T) {
 	})
 }
 
+// TestNilRecord: a record that is there and nil is no answer, and not one that is gone.
+func TestNilRecord(t *testing.T) {
+	src := replicator.NewSource(replicator.SourceOptions{Get: func(context.Context, string, string) (replicator.Record, bool, error) {
+		return nil, true, nil
+	}})
+	if record, there, err := src.Read(t.Context(), "r", "1"); err == nil || there || record != nil {
+		t.Errorf("Read gives %v, %v, %v; want an error", record, there, err)
+	}
+}
+
+// TestWarnsOfMissingResources: of a resource that a route names and the source does not
+// have a warning tells, unless the source can't say what it has.
+func TestWarnsOfMissingResources(t *testing.T) {
+	s := newShelf()
+	describes := func(_ context.Context, resource string) (replicator.Schema, bool, error) {
+		return replicator.Schema{Version: 1}, resource == "there", nil
+	}
+	for name, tt := range map[string]struct {
+		opts replicator.SourceOptions
+		want []string
+	}{
+		"describes":      {replicator.SourceOptions{Get: s.get, Describe: describes}, []string{"missing"}},
+		"can't describe": {replicator.SourceOptions{Get: s.get}, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var lines strings.Builder
+			r, err := replicator.New(replicator.NewSource(tt.opts), replicator.Options{
+				Dir: t.TempDir(), Logger: slog.New(slog.NewTextHandler(&lines, nil)), Destinations: to(newEvents(), "there", "missing"),
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := r.Start(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			halt(t, r)
+			var warned []string
+			for line := range strings.Lines(lines.String()) {
+				if _, resource, found := strings.Cut(line, "does not have yet"); found {
+					_, resource, _ = strings.Cut(strings.TrimSpace(resource), "resource=")
+					warned = append(warned, resource)
+				}
+			}
+			if !slices.Equal(warned, tt.want) {
+				t.Errorf("warned of %v, want %v\n%s", warned, tt.want, &lines)
+			}
+		})
+	}
+}
+
 // TestWriteFaults: a change that makes no sense is refused before anything is written.
 func TestWriteFaults(t *testing.T) {
 	s := newShelf()
@@ -138,4 +192,35 @@ func TestWriteFaults(t *testing.T) {
 	if err := s.Write(t.Context(), good, func(context.Context) error { return nil }); err != nil {
 		t.Errorf("a good change: %v", err)
 	}
+}
+
+// A Get that waits for a lock that its caller's caller holds is told, and one that answers
+// is not.
+func TestAGetThatDoesNotReturnIsTold(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var lines bytes.Buffer
+		wait := time.Second
+		s := replicator.NewSource(replicator.SourceOptions{Get: func(context.Context, string, string) (replicator.Record, bool, error) {
+			time.Sleep(wait)
+			return nil, false, nil
+		}})
+		r := start(t, s, replicator.Options{Logger: slog.New(slog.NewTextHandler(&lines, nil)), Destinations: to(memory.New(memory.Options{}), "orders")})
+		write := func() {
+			change := replicator.Change{Op: replicator.Inserted | replicator.Updated, Resource: "orders", RecordID: "o1", Data: replicator.Record{"v": 1}}
+			if err := s.Write(t.Context(), change, func(context.Context) error { return nil }); err != nil {
+				t.Error(err)
+			}
+		}
+		write()
+		if strings.Contains(lines.String(), "Get") {
+			t.Errorf("one that answers is told: %s", &lines)
+		}
+		wait = 6 * time.Second
+		write()
+		synctest.Wait()
+		if n := strings.Count(lines.String(), "SourceOptions.Get has not returned"); n != 1 || !strings.Contains(lines.String(), "record=o1") {
+			t.Errorf("it is told %d times: %s", n, &lines)
+		}
+		halt(t, r)
+	})
 }

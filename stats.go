@@ -93,11 +93,13 @@ func (r *Replicator) Stats() Stats {
 	return s
 }
 
-func destinationStats(driver string, s engine.Stats) DestinationStats {
+// destinationStats gives the counts of all engines since Start, and how the present one
+// stands.
+func destinationStats(driver string, counts, s engine.Stats) DestinationStats {
 	out := DestinationStats{
-		Driver: driver, Wanted: s.Wanted, Replicated: s.Replicated, Coalesced: s.Coalesced, Skipped: s.Skipped, Failed: s.Failed,
-		Attempts: s.Attempts, Retried: s.Retried, Parked: s.Parked, Waiting: s.Waiting, Lag: s.Lag, InFlight: s.InFlight, Stuck: s.Stuck,
-		Still: s.Still, Doing: s.Doing,
+		Driver: driver, Wanted: counts.Wanted, Replicated: counts.Replicated, Coalesced: counts.Coalesced, Skipped: counts.Skipped,
+		Failed: counts.Failed, Attempts: counts.Attempts, Retried: counts.Retried,
+		Parked: s.Parked, Waiting: s.Waiting, Lag: s.Lag, InFlight: s.InFlight, Stuck: s.Stuck, Still: s.Still, Doing: s.Doing,
 		BreakerOpen: s.Breaker.Open, NextProbe: s.Breaker.Probe,
 	}
 	out.Err = cmp.Or(text(s.JournalErr), text(s.LedgerErr), text(s.CursorErr), text(s.HeldBy))

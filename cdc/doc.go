@@ -12,13 +12,15 @@
 // # Abilities
 //
 // Source and Driver are small on purpose. Whatever more an implementation can do,
-// it shows by implementing further interfaces, which are asserted once:
+// it shows by implementing further interfaces:
 //
-//   - a source: [Reader], [Describer], [Scanner], [Lister]
-//   - a driver: [Validator], [Opener], [Limited], [SchemaSyncer], [Checker], [io.Closer]
+//   - a source: [Reader], [Describer], [Scanner], [Lister], [Awaiter], [LogHost],
+//     [Validator]
+//   - a driver: [Validator], [Opener], [Limited], [SchemaSyncer], [Checker], [Hosted],
+//     [io.Closer]
 //
 // # Errors
 //
 // An error of a driver carries the decision what to do next: [Permanent],
-// [Unavailable], [RetryAfter], [BatchError]; any other error is transient.
+// [Unavailable], [Gone], [RetryAfter], [BatchError]; any other error is transient.
 package cdc

@@ -5,7 +5,7 @@
 // A block of Go says in an HTML comment on the line before it what it is, or the test
 // fails:
 //
-//	<!-- program -->        a whole program, which is compiled
+//	<!-- program -->        a whole program, which is compiled; "program: name" is one that a test finds by its name
 //	<!-- run -->            the same, and run in an empty directory
 //	<!-- file: dir/x.go --> a file; those of one directory are one package, whose tests run
 //	<!-- statements -->     stands in a function that has ctx, db, users, orders and r
@@ -208,8 +208,8 @@ func TestNamedTestsExist(t *testing.T) {
 
 var variable = regexp.MustCompile(`Getenv\("([A-Z_]+)"\)`)
 
-// TestNothingIsForgotten: each driver and guide is in the README, each example among the
-// patterns, with the variables that it reads.
+// TestNothingIsForgotten: each driver, guide and example is in the README, and the example
+// among the patterns, with the variables that it reads.
 func TestNothingIsForgotten(t *testing.T) {
 	text := map[string]string{}
 	for _, p := range pages(t) {
@@ -233,6 +233,9 @@ func TestNothingIsForgotten(t *testing.T) {
 	}
 	for _, main := range examples {
 		dir := filepath.Dir(main)
+		if !strings.Contains(text["README.md"], "(examples/"+filepath.Base(dir)+")") {
+			t.Errorf("README.md has no link to examples/%s", filepath.Base(dir))
+		}
 		row := regexp.MustCompile(`(?m)^\|.*\(\.\./examples/` + filepath.Base(dir) + `\).*$`).FindString(text["docs/patterns.md"])
 		if row == "" {
 			t.Errorf("docs/patterns.md has no row with examples/%s", filepath.Base(dir))

@@ -2,6 +2,7 @@ package drivertest
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/s3db-go/replicator/cdc"
@@ -136,11 +137,11 @@ func (s *session) applySoon(ctx context.Context, end func(), d cdc.Delivery) err
 	select {
 	case err := <-answer:
 		s.discreet(err)
-		if b, ok := err.(*cdc.BatchError); ok {
-			if len(b.Errs) != 1 {
-				s.t.Fatalf("Apply answered 1 delivery with %d entries", len(b.Errs))
+		if answer, ok := errors.AsType[*cdc.BatchError](err); ok {
+			if len(answer.Errs) != 1 {
+				s.t.Fatalf("Apply answered 1 delivery with %d entries", len(answer.Errs))
 			}
-			return b.Errs[0]
+			return answer.Errs[0]
 		}
 		return err
 	case <-time.After(soon):

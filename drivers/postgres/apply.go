@@ -91,8 +91,9 @@ func (w *writer) prepare(ctx context.Context) error {
 	}
 	missing := w.scatter()
 	if w.table != nil && (len(missing.columns) == 0 || !w.t.due()) {
-		w.lack(missing, nil)
-		return nil
+		if w.lack(missing, nil); !w.keyless() {
+			return nil
+		}
 	}
 	rules := w.t.rules
 	if rules.Strategy == schema.DropCreate {
@@ -111,6 +112,7 @@ func (w *writer) prepare(ctx context.Context) error {
 	w.table = table
 	clear(w.errs)
 	w.lack(w.scatter(), err)
+	w.keyless()
 	return nil
 }
 

@@ -333,15 +333,19 @@ func TestOpenTellsWhatIsCertainlyWrong(t *testing.T) {
 	for name, test := range map[string]struct {
 		url  string
 		want cdc.Fault
+		text string
 	}{
-		"wrong password": {s.URL("app", "canary-wrong", "postgres"), cdc.RecordFault},
-		"no database":    {s.URL("app", "right", "nowhere"), cdc.RecordFault},
-		"no server":      {"postgres://app:canary-right@127.0.0.1:1/postgres", cdc.DestinationFault},
+		"wrong password": {s.URL("app", "canary-wrong", "postgres"), cdc.RecordFault, `the server refused the password of user "app" (28P01); see the connection string`},
+		"no database":    {s.URL("app", "right", "nowhere"), cdc.RecordFault, `the server has no database "nowhere" (3D000); see the connection string`},
+		"no server":      {"postgres://app:canary-right@127.0.0.1:1/postgres", cdc.DestinationFault, "dial tcp 127.0.0.1:1: connect: connection refused"},
 	} {
 		d := postgres.New(postgres.Options{ConnectionString: test.url})
 		err := d.Open(t.Context())
 		if err == nil || cdc.FaultOf(err) != test.want || strings.Contains(err.Error(), "canary") {
 			t.Errorf("%s: %s %v", name, cdc.FaultOf(err), err)
+		}
+		if err != nil && err.Error() != "postgres: open: "+test.text {
+			t.Errorf("%s: %q, want %q", name, err, test.text)
 		}
 	}
 	open(t, postgres.Options{ConnectionString: s.URL("app", "right", "postgres")})

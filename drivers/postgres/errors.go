@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
+	"slices"
 	"strings"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -22,7 +24,7 @@ func judge(ctx context.Context, err error) error {
 	}
 	pg, ok := errors.AsType[*pgconn.PgError](err)
 	if connect, ok := errors.AsType[*pgconn.ConnectError](err); ok {
-		return cdc.Unavailable(connect) // its text has hosts, user and database, and no password
+		return cdc.Unavailable(unconnected(connect))
 	}
 	switch {
 	case errors.Is(err, errLate):
@@ -31,6 +33,9 @@ func judge(ctx context.Context, err error) error {
 		return cdc.Unavailable(fmt.Errorf("the connection is lost: %w", err))
 	}
 	text := errors.New(describe(pg))
+	if pg.Code == "42501" {
+		text = fmt.Errorf("%w: the role needs GRANT SELECT, INSERT, UPDATE, DELETE on the table", text)
+	}
 	switch faultOf(pg.Code) {
 	case cdc.RecordFault:
 		return cdc.Permanent(text)
@@ -135,7 +140,9 @@ func condition(code string) string {
 		return "exclusion_violation"
 	case "25006":
 		return "read_only_sql_transaction"
-	case "28000", "28P01":
+	case "28000":
+		return "invalid_authorization_specification"
+	case "28P01":
 		return "invalid_password"
 	case "3D000":
 		return "invalid_catalog_name"
@@ -171,6 +178,56 @@ func condition(code string) string {
 		return "raise_exception"
 	}
 	return ""
+}
+
+// unconnected gives why there is no connection, each cause once and in one line. pgx says
+// it of each address and each way to encrypt, with the cause last.
+func unconnected(err *pgconn.ConnectError) error {
+	user, database := err.Config.User, err.Config.Database
+	var causes []string
+	for _, cause := range leaves(err.Unwrap()) {
+		var text string
+		pg, answered := errors.AsType[*pgconn.PgError](cause)
+		system, failed := errors.AsType[*net.OpError](cause)
+		switch {
+		case answered && pg.Code == "28P01":
+			text = fmt.Sprintf("the server refused the password of user %q (28P01); see the connection string", user)
+		case answered && pg.Code == "28000":
+			text = fmt.Sprintf("the server does not let user %q in (28000): %s", user, pg.Message) // about the connection, not a row
+		case answered && pg.Code == "3D000":
+			text = fmt.Sprintf("the server has no database %q (3D000); see the connection string", database)
+		case answered:
+			text = "the server refused the connection: " + describe(pg)
+		case failed:
+			text = system.Error()
+		default:
+			text = strings.Join(strings.Fields(cause.Error()), " ")
+		}
+		if !slices.Contains(causes, text) {
+			causes = append(causes, text)
+		}
+	}
+	// Where encryption is only preferred, a server without it is asked once more in plain,
+	// and what came of that is the cause.
+	if plain := slices.DeleteFunc(slices.Clone(causes), refusedTLS); len(plain) > 0 {
+		causes = plain
+	}
+	return errors.New(strings.Join(causes, "; "))
+}
+
+func refusedTLS(text string) bool { return strings.HasSuffix(text, "server refused TLS connection") }
+
+// leaves gives the errors that an error joins, itself if it joins none.
+func leaves(err error) (out []error) {
+	for at := err; at != nil; at = errors.Unwrap(at) {
+		if joined, ok := at.(interface{ Unwrap() []error }); ok {
+			for _, each := range joined.Unwrap() {
+				out = append(out, leaves(each)...)
+			}
+			return out
+		}
+	}
+	return []error{err}
 }
 
 // certain reports whether an error of connecting means that what the user configured is

@@ -116,10 +116,11 @@ func (d *Driver) Open(ctx context.Context) error {
 	}
 	if err := pool.Ping(ctx); err != nil {
 		d.release(pool)
+		reason := fmt.Errorf("postgres: open: %w", judge(ctx, err))
 		if certain(err) {
-			return cdc.Permanent(fmt.Errorf("postgres: open: %w", err))
+			return cdc.Permanent(reason)
 		}
-		return fmt.Errorf("postgres: open: %w", judge(ctx, err))
+		return reason
 	}
 	d.mu.Lock()
 	before := d.pool

@@ -40,7 +40,7 @@ func (t *target) due() bool {
 // lacking is what a table lacks for the rows of a batch.
 type lacking struct {
 	columns map[string]any // with the first value of each that is not nil
-	key     map[string]any // the columns of a key; only known if there is no table
+	key     map[string]any // the columns of a key; only told where no table is known
 }
 
 // scatter makes the rows, with the values by column. What is wrong with single
@@ -270,6 +270,35 @@ func (s *scattering) put(r *row, field string, v any) error {
 	r.values[i] = v
 	r.set.add(i)
 	return nil
+}
+
+// keyless fails the rows whose key no unique constraint covers, where the rules let nothing
+// be written to such a table: two writers at a time could make two rows of a record. It
+// reports whether there are any.
+func (w *writer) keyless() (any bool) {
+	if w.t.mode == Append || w.t.rules.OnMismatch != schema.Error {
+		return false
+	}
+	var judged bits // the key of the row before
+	var reason error
+	for _, r := range w.rows {
+		if judged == nil || !slices.Equal(judged, r.key) {
+			var key []string
+			for at, c := range w.table.columns {
+				if r.key.has(at) {
+					key = append(key, c.name)
+				}
+			}
+			judged, reason = r.key, nil
+			if !w.table.arbiter(key) {
+				reason = cdc.Unavailable(fmt.Errorf("postgres: %s: the table has no unique constraint on %s, by which a row would be found", w.t.name, quoteAll(key, "")))
+			}
+		}
+		if reason != nil && w.errs[r.at] == nil {
+			w.errs[r.at], any = reason, true
+		}
+	}
+	return any
 }
 
 // lack says of the columns that the table still lacks what the rules say: their records

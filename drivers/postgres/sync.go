@@ -24,6 +24,11 @@ const lockWait = 5 * time.Second
 // [Options.SchemaSync] lets it. A table that does not fit, or that the role may not
 // change, is a permanent error with the statements to run by hand; if it fitted before,
 // the destination waits until somebody ran them.
+//
+// A column fits if it takes some values of the field's type, as an integer takes text that
+// is a number; a value that it does not take is that record's failure. Of an open schema,
+// as a Transform without Route.Schema has it, only the key is checked. Of the role's
+// privileges it is INSERT.
 func (d *Driver) SyncSchema(ctx context.Context, name string, s cdc.Schema) error {
 	pool, err := d.present()
 	if err != nil {
@@ -39,8 +44,12 @@ func (d *Driver) SyncSchema(ctx context.Context, name string, s cdc.Schema) erro
 		return nil
 	}
 	err = fmt.Errorf("postgres: define %s: %w", name, err)
-	if _, unfit := errors.AsType[*unfitError](err); !unfit {
+	unfit, ok := errors.AsType[*unfitError](err)
+	if !ok {
 		return err
+	}
+	if s.Open && len(unfit.statements) > 0 {
+		err = fmt.Errorf("%w; what else its records need is not known before them, unless Route.Schema tells", err)
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -142,8 +151,13 @@ func (t *target) see(there *table) {
 	t.known, t.looked = there, time.Now()
 }
 
-// judgeFit takes the mismatches as the rules say.
+// judgeFit takes the mismatches as the rules say. No rule writes where the role may not.
 func (d *Driver) judgeFit(t *target, rules schema.Rules, there *table, plan schema.Plan) error {
+	if there != nil && there.closed {
+		return &unfitError{fmt.Errorf("the role %q may not insert into it", there.role), []string{
+			fmt.Sprintf("GRANT SELECT, INSERT, UPDATE, DELETE ON %s TO %s", there.name, quote(there.role)),
+		}}
+	}
 	if len(plan.Mismatches) > 0 {
 		err := &unfitError{plan.Err(), t.statements(there, plan.Missing)}
 		switch {
@@ -155,6 +169,9 @@ func (d *Driver) judgeFit(t *target, rules schema.Rules, there *table, plan sche
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	if !t.fitted && t.mode == Upsert && there != nil && !there.guarded {
+		d.logger.Info("postgres: the table has no bigint column "+versionColumn+": a request that was lost on the way and arrives late is written over what is newer", "target", t.name)
+	}
 	t.fitted = true
 	return nil
 }

@@ -233,7 +233,7 @@ func TestTableChangesUnderTheDriver(t *testing.T) {
 	one := put(1, "people", id("a"), cdc.Record{"name": "Ann", "age": int64(1)})
 	for n, change := range []string{
 		`SELECT 1`, `DROP TABLE people`, `ALTER TABLE people DROP COLUMN age`, `ALTER TABLE people ALTER COLUMN age TYPE text`,
-		`ALTER TABLE people DROP CONSTRAINT people_pkey`, `ALTER TABLE people ADD PRIMARY KEY (id)`, `ALTER TABLE people ALTER COLUMN id TYPE varchar(30)`,
+		`ALTER TABLE people DROP CONSTRAINT people_pkey, ADD UNIQUE (id)`, `ALTER TABLE people ADD PRIMARY KEY (id)`, `ALTER TABLE people ALTER COLUMN id TYPE varchar(30)`,
 	} {
 		if n == 0 {
 			mustApply(t, d, one)
@@ -243,6 +243,68 @@ func TestTableChangesUnderTheDriver(t *testing.T) {
 		if rows := read(t, url, "people"); len(rows) != 1 || rows[0]["name"] != "Ann" || fmt.Sprint(rows[0]["age"]) != "1" {
 			t.Errorf("after %s: %v", change, rows)
 		}
+	}
+}
+
+// TestATableWithoutAKey takes nothing, whether a schema or the first record finds it, and
+// everything as soon as it has one. Where the user said so, it is written all the same.
+func TestATableWithoutAKey(t *testing.T) {
+	url := testbed.Postgres(t)
+	exec(t, url, `CREATE TABLE people (id text, name text)`)
+	before := shapeOf(t, url)
+	batch := []cdc.Delivery{put(1, "people", id("a"), cdc.Record{"name": "Ann"}), put(2, "people", id("b"), cdc.Record{"name": "Bob", "age": int64(1)})}
+	described := open(t, postgres.Options{ConnectionString: url})
+	if err := described.SyncSchema(t.Context(), "people", people()); cdc.FaultOf(err) != cdc.RecordFault || !strings.Contains(err.Error(), `no unique constraint on "id"`) {
+		t.Errorf("with a schema: %s %v", cdc.FaultOf(err), err)
+	}
+	d := open(t, postgres.Options{ConnectionString: url})
+	for _, some := range [][]cdc.Delivery{batch, batch[:1], batch[:1]} { // the last when the table is known
+		for i, err := range apply(t, d, some...) {
+			if cdc.FaultOf(err) != cdc.DestinationFault || !strings.Contains(fmt.Sprint(err), `no unique constraint on "id"`) {
+				t.Errorf("record %d: %s %v", i, cdc.FaultOf(err), err)
+			}
+		}
+	}
+	if shapeOf(t, url) != before || len(read(t, url, "people")) != 0 {
+		t.Errorf("the table is\n%s\nwith %v", shapeOf(t, url), read(t, url, "people"))
+	}
+	var log bytes.Buffer
+	warned := open(t, postgres.Options{ConnectionString: url, SchemaSync: postgres.SchemaSync{OnMismatch: postgres.Warn}, Logger: slog.New(slog.NewTextHandler(&log, nil))})
+	mustApply(t, warned, batch[0])
+	if !strings.Contains(log.String(), "no unique constraint") {
+		t.Errorf("the log says %s", log.String())
+	}
+	exec(t, url, `ALTER TABLE people ADD PRIMARY KEY (id)`)
+	mustApply(t, d, batch...)
+	holds(t, url, "people", "id", cdc.Record{"id": "a", "name": "Ann"}, cdc.Record{"id": "b", "name": "Bob", "age": int64(1)})
+
+	// A key that is lost is missed at the next write.
+	exec(t, url, `ALTER TABLE people DROP CONSTRAINT people_pkey`)
+	if err := apply(t, d, put(3, "people", id("c"), cdc.Record{"name": "Cid"}), put(4, "people", id("a"), cdc.Record{"name": "Anna"}))[1]; cdc.FaultOf(err) != cdc.DestinationFault {
+		t.Errorf("when the key is gone: %v", err)
+	}
+	exec(t, url, `ALTER TABLE people ADD PRIMARY KEY (id)`)
+	mustApply(t, d, put(4, "people", id("a"), cdc.Record{"name": "Anna"}))
+}
+
+// TestATableThatIsClosed to the role is told with the grant that is missing.
+func TestATableThatIsClosed(t *testing.T) {
+	s := testbed.NewPostgresServer(t)
+	root := s.URL("postgres", "", "postgres")
+	exec(t, root, `CREATE ROLE app LOGIN PASSWORD 'p'`, `CREATE TABLE people (id text PRIMARY KEY, name text, age bigint)`, `GRANT SELECT ON people TO app`)
+	d := open(t, postgres.Options{ConnectionString: s.URL("app", "p", "postgres"), SchemaSync: postgres.SchemaSync{OnMismatch: postgres.Ignore}})
+	const grant = `GRANT SELECT, INSERT, UPDATE, DELETE ON "public"."people" TO "app"`
+	if err := d.SyncSchema(t.Context(), "people", people()); cdc.FaultOf(err) != cdc.RecordFault || !strings.Contains(err.Error(), grant) {
+		t.Errorf("with a schema: %s %v", cdc.FaultOf(err), err)
+	}
+	if err := apply(t, d, put(1, "people", id("a"), cdc.Record{}))[0]; cdc.FaultOf(err) != cdc.DestinationFault || !strings.Contains(err.Error(), "GRANT SELECT, INSERT") {
+		t.Errorf("with a record: %s %v", cdc.FaultOf(err), err)
+	}
+	exec(t, root, grant)
+	mustApply(t, d, put(1, "people", id("a"), cdc.Record{}))
+	err := d.SyncSchema(t.Context(), "orders", cdc.Schema{Resource: "orders", Key: []string{"id"}, Open: true})
+	if err == nil || !strings.Contains(err.Error(), "CREATE TABLE") || !strings.Contains(err.Error(), "Route.Schema") {
+		t.Errorf("a table of which only the key is known: %v", err)
 	}
 }
 

@@ -16,7 +16,9 @@ type table struct {
 	index   map[string]int // by column's name
 	unique  [][]string     // sets of columns that ON CONFLICT can name, the primary key first
 	primary []string
-	guarded bool // has the column _version
+	guarded bool   // has the column _version
+	role    string // who asks
+	closed  bool   // to the role, which may insert into no column
 }
 
 // column is a column as the catalogue has it.
@@ -41,7 +43,7 @@ type catalogue interface {
 // findTable looks a table up by its quoted name. A domain counts as the type that it is
 // made of.
 const findTable = `
-SELECT c.oid, n.nspname, c.relname
+SELECT c.oid, n.nspname, c.relname, current_user::text, NOT pg_catalog.has_any_column_privilege(c.oid, 'INSERT')
 FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 WHERE c.oid = pg_catalog.to_regclass($1) AND c.relkind IN ('r', 'p', 'v', 'f')`
 
@@ -70,14 +72,15 @@ ORDER BY i.indisprimary DESC, i.indexrelid`
 func readTable(ctx context.Context, db catalogue, name tableName) (*table, error) {
 	var oid uint32
 	var found tableName
-	err := db.QueryRow(ctx, findTable, name.String()).Scan(&oid, &found.schema, &found.table)
+	t := &table{index: map[string]int{}}
+	err := db.QueryRow(ctx, findTable, name.String()).Scan(&oid, &found.schema, &found.table, &t.role, &t.closed)
 	if err == pgx.ErrNoRows {
 		return nil, nil
 	}
 	if err != nil {
 		return nil, err
 	}
-	t := &table{name: found.String(), index: map[string]int{}}
+	t.name = found.String()
 	rows, err := db.Query(ctx, listColumns, oid)
 	if err != nil {
 		return nil, err
@@ -155,6 +158,11 @@ func (t *table) column(name string) *column {
 		return &t.columns[i]
 	}
 	return nil
+}
+
+// has reports whether it has all those columns.
+func (t *table) has(columns []string) bool {
+	return !slices.ContainsFunc(columns, func(name string) bool { return t.column(name) == nil })
 }
 
 // takes reports whether a record's field goes to the column of its name as it is.

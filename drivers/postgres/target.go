@@ -192,8 +192,8 @@ func ownColumns() []schema.Column {
 }
 
 // needs gives the shape that lets the table take what it lacks: columns, and, if there
-// is no table yet, its key. To a table that is there no key is added: what is in it has
-// none.
+// is no table yet, its key. To a table that is there no key is added: that it has none is
+// a mismatch.
 func (t *target) needs(missing lacking, there *table) schema.Shape {
 	shape := schema.Shape{Open: true}
 	t.mu.Lock()
@@ -209,6 +209,9 @@ func (t *target) needs(missing lacking, there *table) schema.Shape {
 	case there == nil && t.mode == Append:
 		shape.Columns, shape.Key = ownColumns(), []string{changeColumn}
 	case there == nil:
+		shape.Key = slices.Sorted(maps.Keys(missing.key))
+		add(missing.key)
+	case t.mode == Upsert && there.has(slices.Collect(maps.Keys(missing.key))):
 		shape.Key = slices.Sorted(maps.Keys(missing.key))
 		add(missing.key)
 	}

@@ -228,7 +228,7 @@ func (c *column) appendNumeric(dst []byte, v any) ([]byte, string) {
 	}
 	text := d.String()
 	if _, fraction, ok := strings.Cut(text, "."); ok && c.scale >= 0 && len(strings.TrimRight(fraction, "0")) > c.scale {
-		return dst, fmt.Sprintf("takes %d digits after the point, and would drop the others", c.scale)
+		return dst, fmt.Sprintf("has the scale %d, and would drop digits after the point", c.scale)
 	}
 	return append(dst, text...), ""
 }

@@ -52,6 +52,14 @@ func (d *Driver) meaningOf(status int) Meaning {
 	return Retry
 }
 
+// advice says where to look after a status that the options are likely the cause of.
+func advice(status int) string {
+	if status == http.StatusUnauthorized || status == http.StatusForbidden {
+		return "; are Auth and SigningSecrets those that the endpoint expects?"
+	}
+	return ""
+}
+
 // mark puts the meaning into the error, and the pause that the endpoint asked for where
 // it is tried again.
 func (m Meaning) mark(err error, after time.Duration) error {

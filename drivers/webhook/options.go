@@ -194,6 +194,10 @@ func (d *Driver) parseURL() error {
 func (d *Driver) parseSecrets() error {
 	var errs []error
 	for i, secret := range d.opts.SigningSecrets {
+		if secret == "" {
+			errs = append(errs, fmt.Errorf("webhook: SigningSecrets[%d] is empty; is an environment variable not set?", i))
+			continue
+		}
 		k, err := parseSecret(secret)
 		if err != nil {
 			errs = append(errs, fmt.Errorf("webhook: SigningSecrets[%d] %w", i, err))

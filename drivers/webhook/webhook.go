@@ -132,7 +132,7 @@ func (d *Driver) Validate() error { return d.faults }
 
 // Limits say that every change is wanted, one at a time or in ordered batches.
 func (d *Driver) Limits(string) cdc.Limits {
-	limits := cdc.Limits{Items: 1, Concurrency: d.opts.Concurrency, Events: true}
+	limits := cdc.Limits{Items: 1, Concurrency: d.opts.Concurrency, Timeout: d.opts.Timeout, Events: true}
 	if d.opts.BatchSize > 0 {
 		// The engine counts bytes before they are encoded: half, so that few batches
 		// turn out to be too large.
@@ -166,8 +166,13 @@ func (d *Driver) send(ctx context.Context, deliveries []cdc.Delivery) error {
 	if err != nil {
 		return cdc.Permanent(fmt.Errorf("webhook: %w", err))
 	}
-	ctx, cancel := context.WithTimeout(ctx, d.opts.Timeout)
-	defer cancel()
+	// The engine's context ends in time already, see Limits: a second timer would be for
+	// nothing.
+	if deadline, ok := ctx.Deadline(); !ok || time.Until(deadline) > d.opts.Timeout {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, d.opts.Timeout)
+		defer cancel()
+	}
 	req, err := d.request(ctx, deliveries, body)
 	if err != nil {
 		return fmt.Errorf("webhook: %w", err)
@@ -184,7 +189,7 @@ func (d *Driver) send(ctx context.Context, deliveries []cdc.Delivery) error {
 	defer res.Body.Close()
 	var answer []byte
 	if res.ContentLength != 0 {
-		late := time.AfterFunc(maxAnswerTime, cancel)
+		late := time.AfterFunc(maxAnswerTime, func() { res.Body.Close() }) // which ends the reading
 		defer late.Stop()
 		// A body that breaks off takes nothing back of what the status said.
 		answer, _ = io.ReadAll(io.LimitReader(res.Body, maxAnswer))
@@ -194,8 +199,8 @@ func (d *Driver) send(ctx context.Context, deliveries []cdc.Delivery) error {
 		return nil
 	}
 	reason := quote(res.Header.Get("Content-Type"), answer, d.hidden(deliveries))
-	err = fmt.Errorf("webhook: %s %s: %d %s%s", d.opts.Method, d.endpoint.Host,
-		res.StatusCode, http.StatusText(res.StatusCode), reason)
+	err = fmt.Errorf("webhook: %s %s: %d %s%s%s", d.opts.Method, d.endpoint.Host,
+		res.StatusCode, http.StatusText(res.StatusCode), reason, advice(res.StatusCode))
 	return meaning.mark(err, retryAfter(res.Header.Get("Retry-After"), time.Now()))
 }
 

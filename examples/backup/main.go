@@ -12,8 +12,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"time"
 
@@ -24,17 +24,24 @@ import (
 )
 
 func main() {
-	dir, err := os.MkdirTemp("", "backup-")
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	err := demonstrate(ctx)
+	stop()
 	if err != nil {
-		log.Fatal(err)
+		fmt.Fprintln(os.Stderr, "backup:", err)
+		os.Exit(1)
+	}
+}
+
+func demonstrate(ctx context.Context) error {
+	dir, err := os.MkdirTemp("", "backup-") // a program of yours keeps its journal
+	if err != nil {
+		return err
 	}
 	at := func(name string) string { return "file:///" + filepath.ToSlash(filepath.Join(dir, name)) }
 	source := cmp.Or(os.Getenv("SOURCE_URL"), at("source"))
 	backup := cmp.Or(os.Getenv("BACKUP_URL"), at("backup"))
-	err = errors.Join(run(context.Background(), os.Stdout, dir, source, backup), os.RemoveAll(dir))
-	if err != nil {
-		log.Fatal(err)
-	}
+	return errors.Join(run(ctx, os.Stdout, dir, source, backup), os.RemoveAll(dir))
 }
 
 // run writes to the source, and shows that the backup has it all.
@@ -60,7 +67,7 @@ func run(ctx context.Context, out io.Writer, dir, source, backup string) (err er
 		return err
 	}
 	err = errors.Join(work(ctx, db), r.Flush(ctx))
-	stopping, cancel := context.WithTimeout(ctx, 10*time.Second)
+	stopping, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
 	defer cancel()
 	if err := errors.Join(err, r.Stop(stopping)); err != nil {
 		return err

@@ -1,10 +1,11 @@
 // Custom replicates a store of one's own: a folder with a file for each record, here. The
-// store gets its writes replicated by wrapping each in Source.Write; what else a source
-// may give (reading a record, going through all) takes a few lines each. Articles go to a
-// table, and what became of their stock to a webhook.
+// store is folder.go: its put and remove wrap each write in CustomSource.Write, and what
+// else a source may give (reading a record, going through all) takes a few lines each. This
+// file opens it and puts a replicator on it; shop.go is what an application does with it.
+// Articles go to a table, and what became of their stock to a webhook, signed.
 //
 //	go run ./examples/custom
-//	POSTGRES_URL=postgres://user:password@localhost:5432/shop WEBHOOK_URL=https://example.com/hooks go run ./examples/custom
+//	POSTGRES_URL=postgres://user:password@localhost:5432/shop WEBHOOK_URL=https://example.com/hooks WEBHOOK_SECRET=whsec_… go run ./examples/custom
 package main
 
 import (
@@ -38,7 +39,8 @@ func demonstrate(ctx context.Context) error {
 		return err
 	}
 	defer os.RemoveAll(dir)
-	tables, hook := sink.NewTables(os.Getenv("POSTGRES_URL")), webhook.Options{URL: os.Getenv("WEBHOOK_URL")}
+	tables := sink.NewTables(os.Getenv("POSTGRES_URL"))
+	hook := webhook.Options{URL: os.Getenv("WEBHOOK_URL"), SigningSecrets: []string{os.Getenv("WEBHOOK_SECRET")}}
 	if hook.URL != "" {
 		return run(ctx, os.Stdout, dir, tables, hook, func() error { return nil })
 	}

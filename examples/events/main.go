@@ -3,7 +3,7 @@
 // the events stay in memory, and the backup is a directory:
 //
 //	go run ./examples/events
-//	SQS_URL=https://sqs.us-east-1.amazonaws.com/123456789012/orders.fifo BACKUP_URL=s3://KEY:SECRET@backup go run ./examples/events
+//	SQS_QUEUE_URL=https://sqs.us-east-1.amazonaws.com/123456789012/orders.fifo BACKUP_URL=s3://KEY:SECRET@backup go run ./examples/events
 package main
 
 import (
@@ -33,7 +33,7 @@ func main() {
 }
 
 func demonstrate(ctx context.Context) error {
-	orders, err := queueOf(ctx, os.Getenv("SQS_URL"))
+	orders, err := queueOf(ctx, os.Getenv("SQS_QUEUE_URL"))
 	if err != nil {
 		return err
 	}

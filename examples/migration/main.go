@@ -11,9 +11,10 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"io"
-	"log"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"strings"
 	"time"
@@ -24,17 +25,24 @@ import (
 )
 
 func main() {
-	dir, err := os.MkdirTemp("", "migration-")
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	err := demonstrate(ctx)
+	stop()
 	if err != nil {
-		log.Fatal(err)
+		fmt.Fprintln(os.Stderr, "migration:", err)
+		os.Exit(1)
+	}
+}
+
+func demonstrate(ctx context.Context) error {
+	dir, err := os.MkdirTemp("", "migration-") // a program of yours keeps its journal
+	if err != nil {
+		return err
 	}
 	at := func(name string) string { return "file:///" + filepath.ToSlash(filepath.Join(dir, name)) }
 	source := cmp.Or(os.Getenv("SOURCE_URL"), at("source"))
 	backup := cmp.Or(os.Getenv("BACKUP_URL"), at("backup"))
-	err = errors.Join(run(context.Background(), os.Stdout, dir, source, backup), os.RemoveAll(dir))
-	if err != nil {
-		log.Fatal(err)
-	}
+	return errors.Join(run(ctx, os.Stdout, dir, source, backup), os.RemoveAll(dir))
 }
 
 // public gives what of a user may leave.
@@ -80,7 +88,7 @@ func run(ctx context.Context, out io.Writer, dir, source, backup string) error {
 		return err
 	}
 	err = errors.Join(work(ctx, users), r.Flush(ctx))
-	stopping, cancel := context.WithTimeout(ctx, 10*time.Second)
+	stopping, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
 	defer cancel()
 	if err := errors.Join(err, r.Stop(stopping)); err != nil {
 		return err

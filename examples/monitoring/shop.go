@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"github.com/s3db-go/replicator"
@@ -18,7 +19,7 @@ type monitored struct {
 	orders, logs *store.Resource
 	replicator   *replicator.Replicator
 	unsubscribe  func()
-	watched      chan struct{}
+	watched      sync.WaitGroup
 }
 
 // open starts replication. What the destination has not taken within giveUp while it is
@@ -28,9 +29,9 @@ func open(ctx context.Context, dir string, driver replicator.Driver, giveUp time
 	if err != nil {
 		return nil, err
 	}
-	m := &monitored{db: db, logs: db.Resource("plg_replicator_logs"), watched: make(chan struct{})}
+	m := &monitored{db: db, logs: db.Resource("plg_replicator_logs")}
 	if m.orders, err = db.CreateResource(ctx, store.Definition{Name: "orders", Attributes: store.Attributes{"total": "number"}}); err != nil {
-		return nil, err
+		return nil, errors.Join(err, db.Close())
 	}
 	m.replicator, err = replicator.New(db, replicator.Options{
 		Dir:         filepath.Join(dir, "replicator"),
@@ -43,15 +44,15 @@ func open(ctx context.Context, dir string, driver replicator.Driver, giveUp time
 		}},
 	})
 	if err != nil {
-		return nil, err
+		return nil, errors.Join(err, db.Close())
 	}
 	events, unsubscribe := m.replicator.Subscribe(replicator.Replicated | replicator.Errors | replicator.BreakerOpened | replicator.BreakerClosed)
 	m.unsubscribe = unsubscribe
-	go func() {
-		defer close(m.watched)
-		watch(events, raise)
-	}()
-	return m, m.replicator.Start(ctx)
+	m.watched.Go(func() { watch(events, raise) })
+	if err := m.replicator.Start(ctx); err != nil {
+		return nil, errors.Join(err, m.close())
+	}
+	return m, nil
 }
 
 func (m *monitored) close() error {
@@ -59,7 +60,7 @@ func (m *monitored) close() error {
 	defer cancel()
 	err := m.replicator.Stop(ctx)
 	m.unsubscribe()
-	<-m.watched
+	m.watched.Wait()
 	return errors.Join(err, m.db.Close())
 }
 

@@ -89,7 +89,7 @@ func open(ctx context.Context, dir string, backup replicator.Driver, tracer trac
 		return nil, err
 	}
 	if s.orders, err = s.db.CreateResource(ctx, store.Definition{Name: "orders", Attributes: store.Attributes{"total": "number"}}); err != nil {
-		return nil, err
+		return nil, errors.Join(err, s.db.Close())
 	}
 	s.replicator, err = replicator.New(s.db, replicator.Options{
 		Dir:          filepath.Join(dir, "replicator"),
@@ -97,9 +97,12 @@ func open(ctx context.Context, dir string, backup replicator.Driver, tracer trac
 		Destinations: []replicator.Destination{{Name: "backup", Driver: backup, Routes: replicator.Routes("orders")}},
 	})
 	if err != nil {
-		return nil, err
+		return nil, errors.Join(err, s.db.Close())
 	}
-	return s, s.replicator.Start(ctx)
+	if err := s.replicator.Start(ctx); err != nil {
+		return nil, errors.Join(err, s.close(context.WithoutCancel(ctx)))
+	}
+	return s, nil
 }
 
 func (s *shop) close(ctx context.Context) error {

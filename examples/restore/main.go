@@ -14,21 +14,30 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"time"
 
 	"github.com/s3db-go/replicator"
 	"github.com/s3db-go/replicator/drivers/s3db"
 	"github.com/s3db-go/replicator/examples/internal/compare"
-	"github.com/s3db-go/replicator/store"
 )
 
 func main() {
-	dir, err := os.MkdirTemp("", "restore-")
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	err := demonstrate(ctx)
+	stop()
 	if err != nil {
-		log.Fatal(err)
+		fmt.Fprintln(os.Stderr, "restore:", err)
+		os.Exit(1)
+	}
+}
+
+func demonstrate(ctx context.Context) error {
+	dir, err := os.MkdirTemp("", "restore-") // a program of yours keeps its journal
+	if err != nil {
+		return err
 	}
 	local := filepath.Join(dir, "source")
 	wipe := wipeRecords
@@ -38,17 +47,8 @@ func main() {
 		wipe = func(context.Context, place) error { return os.RemoveAll(local) }
 	}
 	backup := cmp.Or(os.Getenv("BACKUP_URL"), "file:///"+filepath.ToSlash(filepath.Join(dir, "backup")))
-	err = run(context.Background(), os.Stdout, dir, place{source, "of the source"}, place{backup, "of the backup"}, wipe)
-	if err = errors.Join(err, os.RemoveAll(dir)); err != nil {
-		log.Fatal(err)
-	}
-}
-
-// place is where a store is, and the passphrase of its secrets.
-type place struct{ url, passphrase string }
-
-func (p place) open(ctx context.Context) (*store.DB, error) {
-	return store.Open(ctx, p.url, store.WithPassphrase(p.passphrase))
+	err = run(ctx, os.Stdout, dir, place{source, "of the source"}, place{backup, "of the backup"}, wipe)
+	return errors.Join(err, os.RemoveAll(dir))
 }
 
 // run is the whole story.
@@ -96,7 +96,7 @@ func replicate(ctx context.Context, dir string, from, to place, backfill bool, f
 		return v, err
 	}
 	err = errors.Join(work(ctx, db, first, end), r.Flush(ctx))
-	stopping, cancel := context.WithTimeout(ctx, 10*time.Second)
+	stopping, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
 	defer cancel()
 	if err := errors.Join(err, r.Stop(stopping)); err != nil {
 		return v, err

@@ -7,6 +7,13 @@ import (
 	"github.com/s3db-go/replicator/store"
 )
 
+// place is where a store is, and the passphrase of its secrets.
+type place struct{ url, passphrase string }
+
+func (p place) open(ctx context.Context) (*store.DB, error) {
+	return store.Open(ctx, p.url, store.WithPassphrase(p.passphrase))
+}
+
 // work is the application: it defines what it needs, writes new users and orders, and
 // changes and removes some of the earlier ones.
 func work(ctx context.Context, db *store.DB, first, end int) error {

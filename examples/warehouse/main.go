@@ -3,7 +3,7 @@
 // the environment does not name is in memory:
 //
 //	go run ./examples/warehouse
-//	POSTGRES_URL=postgres://user:password@localhost:5432/analytics BIGQUERY_PROJECT=my-project go run ./examples/warehouse
+//	POSTGRES_URL=postgres://user:password@localhost:5432/analytics GCP_PROJECT=my-project go run ./examples/warehouse
 //
 // BigQuery takes the credentials that the environment has (GOOGLE_APPLICATION_CREDENTIALS,
 // or those of the machine). BIGQUERY_DATASET names the dataset, "analytics" if it is not

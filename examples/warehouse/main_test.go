@@ -10,7 +10,7 @@ import (
 )
 
 func TestWarehouse(t *testing.T) {
-	t.Setenv("BIGQUERY_PROJECT", "")
+	t.Setenv("GCP_PROJECT", "")
 	server := testbed.BigQuery(t)
 	for name, w := range map[string]*warehouse{
 		"memory": named(),

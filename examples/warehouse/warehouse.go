@@ -27,7 +27,7 @@ type warehouse struct {
 
 // named gives the warehouse that the environment names.
 func named() *warehouse {
-	if project := os.Getenv("BIGQUERY_PROJECT"); project != "" {
+	if project := os.Getenv("GCP_PROJECT"); project != "" {
 		return inBigQuery(bigquery.Options{ProjectID: project, Dataset: cmp.Or(os.Getenv("BIGQUERY_DATASET"), "analytics")})
 	}
 	d := memory.New(memory.Options{})

@@ -19,7 +19,6 @@ var readAgain = backoff.Policy{Base: 100 * time.Millisecond, Cap: 5 * time.Secon
 // doubt is an announcement whose end is not known.
 type doubt struct {
 	journal.Announced
-	cause error // what the source said
 	// due is when watch looks next, and believe whether it believes what it sees then;
 	// they belong to it.
 	due     time.Time
@@ -125,7 +124,7 @@ func (r *Recorder) enter(a journal.Announced, cause error) {
 		r.opts.Journal.Commit(a.Ticket, a.Index, nil)
 		return
 	}
-	d := &doubt{Announced: a, cause: cause, due: time.Now(), believe: r.reader.SecondLook() == 0}
+	d := &doubt{Announced: a, due: time.Now(), believe: r.reader.SecondLook() == 0}
 	key := a.Change.RecordKey()
 	r.mu.Lock()
 	r.open[key] = d

@@ -32,9 +32,6 @@
 //	        data           fields
 //	        before         fields
 //
-//	record  0x21
-//	        fields
-//
 //	text    uvarint length in bytes, the bytes
 //	time    varint seconds since 1970 UTC, uvarint microseconds below 1,000,000
 //	fields  uvarint: 0 if nil, else 1 + the number of fields;
@@ -56,11 +53,9 @@
 // Arrays and maps may be nested up to [cdc.MaxDepth].
 package codec
 
-// The first bytes: the upper half says what, the lower half in which version.
-const (
-	changeV1 = 0x11
-	recordV1 = 0x21
-)
+// changeV1 is the first byte: the upper half says what follows, the lower half in which
+// version.
+const changeV1 = 0x11
 
 // The tags of values.
 const (

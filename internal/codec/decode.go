@@ -23,17 +23,6 @@ func DecodeChange(b []byte, in *Interner) (cdc.Change, error) {
 	return c, nil
 }
 
-// DecodeRecord reads what [AppendRecord] wrote, on the terms of [DecodeChange].
-func DecodeRecord(b []byte, in *Interner) (cdc.Record, error) {
-	d := decoder{b: b, in: in}
-	d.expect(recordV1)
-	r := d.fields(0)
-	if err := d.finish(); err != nil {
-		return nil, fmt.Errorf("codec: record: %w", err)
-	}
-	return r, nil
-}
-
 // decoder reads from b. The first fault is kept; from then on every method gives
 // a zero value and consumes nothing.
 type decoder struct {

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"slices"
 	"time"
 
 	"github.com/s3db-go/replicator/cdc"
@@ -26,16 +25,6 @@ func AppendChange(dst []byte, c *cdc.Change) ([]byte, error) {
 	out, err := appendChange(out, c)
 	if err != nil {
 		return dst, fmt.Errorf("codec: %s/%s: %w", c.Resource, c.RecordID, err)
-	}
-	return out, nil
-}
-
-// AppendRecord does for a record what [AppendChange] does for a change.
-func AppendRecord(dst []byte, r cdc.Record) ([]byte, error) {
-	out := slices.Grow(dst, 1+sizeFields(r, 0))
-	out, err := appendFields(append(out, recordV1), r, 0)
-	if err != nil {
-		return dst, fmt.Errorf("codec: %w", err)
 	}
 	return out, nil
 }

@@ -20,7 +20,7 @@ func groupOf(r *Row) group {
 
 // selected reports whether the query wants rows of the group.
 func (g *group) selected(q *Query) bool {
-	return (q.Status == "" || q.Status == g.status) &&
+	return (q.Status == "" || q.Status == g.status) && (!q.GivenUp || g.status.failure()) &&
 		(q.Destination == "" || q.Destination == g.destination) &&
 		(q.Target == "" || q.Target == g.target) &&
 		(q.Resource == "" || q.Resource == g.resource)

@@ -12,8 +12,9 @@
 // # What it does not
 //
 // A record id or a retry count narrows a query after the other fields did: it is compared
-// with what the index has of every row which they select. Rows that are put while a query runs may or may
-// not be in its result. Damage within a row that leaves it readable is not noticed.
+// with what the index has of every row which they select. Rows that are put while a query
+// runs may or may not be in its result. Damage within a row that leaves it readable is not
+// noticed.
 //
 // # Layout
 //

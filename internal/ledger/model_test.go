@@ -64,7 +64,7 @@ func TestQueriesAgreeWithAModel(t *testing.T) {
 			Destination: maybe("destination"), Target: maybe("target"), Resource: maybe("resource"), RecordID: maybe("record"),
 			Status: ledger.Status(rapid.SampledFrom([]string{"", "", "failed", "replicated"}).Draw(t, "query status")),
 			Since:  moment("since"), Until: moment("until"), Limit: rapid.SampledFrom([]int{0, 1, 5}).Draw(t, "limit"),
-			RetryCountBelow: rapid.SampledFrom([]int{0, 0, 0, 1, 3}).Draw(t, "retried"), Resting: rapid.IntRange(0, 3).Draw(t, "resting") == 0,
+			RetryCountBelow: rapid.SampledFrom([]int{0, 0, 0, 1, 3}).Draw(t, "retried"), GivenUp: rapid.IntRange(0, 3).Draw(t, "given up") == 0,
 		}
 		want := map[identity]ledger.Row{}
 		for key, r := range model {
@@ -92,6 +92,15 @@ func TestQueriesAgreeWithAModel(t *testing.T) {
 		if n, err := l.Count(q); err != nil || n != wanted || len(got) != wanted {
 			t.Fatalf("%d rows, count %d (%v), want %d", len(got), n, err, wanted)
 		}
+		var least time.Time
+		for _, r := range model {
+			if matches(q, r) && (least.IsZero() || r.Time.Before(least)) {
+				least = r.Time
+			}
+		}
+		if oldest, err := l.Oldest(q); err != nil || !oldest.Equal(least) {
+			t.Fatalf("the oldest is of %v (%v), want %v", oldest, err, least)
+		}
 		if !slices.IsSortedFunc(got, func(a, b ledger.Row) int { return b.Time.Compare(a.Time) }) {
 			t.Fatal("not newest first")
 		}
@@ -108,5 +117,5 @@ func matches(q ledger.Query, r ledger.Row) bool {
 	return same(q.Destination, r.Destination) && same(q.Target, r.Target) && same(q.Resource, r.Change.Resource) &&
 		same(q.RecordID, r.Change.RecordID) && same(string(q.Status), string(r.Status)) &&
 		!r.Time.Before(q.Since) && (q.Until.IsZero() || r.Time.Before(q.Until)) &&
-		(q.RetryCountBelow == 0 || r.RetryCount < q.RetryCountBelow) && (!q.Resting || !r.WillRetry)
+		(q.RetryCountBelow == 0 || r.RetryCount < q.RetryCountBelow) && (!q.GivenUp || !r.WillRetry && (r.Status == ledger.Failed || r.Status == ledger.Held))
 }

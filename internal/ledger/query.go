@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"iter"
 	"math"
+	"time"
 
 	bolt "go.etcd.io/bbolt"
 
@@ -106,6 +107,27 @@ func (l *Ledger) Count(q Query) (int, error) {
 	return n, nil
 }
 
+// Oldest gives the least Time of the rows that the query selects, but for its Limit, and
+// the zero time if there are none. It reads the index, up to the first of each group.
+func (l *Ledger) Oldest(q Query) (oldest time.Time, err error) {
+	err = l.guard("read", func() error {
+		return l.db.View(func(tx *bolt.Tx) error {
+			oldest = time.Time{}
+			groups, err := groupsFor(tx, &q)
+			if err != nil {
+				return err
+			}
+			for i := range groups {
+				if at, ok := newStretch(tx, &groups[i], &q, nil).first(); ok && (oldest.IsZero() || at.Before(oldest)) {
+					oldest = at
+				}
+			}
+			return nil
+		})
+	})
+	return oldest, err
+}
+
 // Among tells how many of the rows, which need only their identities, are in the ledger
 // and selected by the query, but for its Limit.
 func (l *Ledger) Among(q Query, rows []Row) (n int, err error) {
@@ -157,7 +179,7 @@ type stretch struct {
 // is not nil.
 func newStretch(tx *bolt.Tx, g *group, q *Query, from []byte) *stretch {
 	s := &stretch{group: g, cursor: tx.Bucket(indexBucket).Cursor(), query: q}
-	s.any = q.RecordID == "" && q.RetryCountBelow == 0 && !q.Resting
+	s.any = q.RecordID == "" && q.RetryCountBelow == 0 && !q.GivenUp
 	s.oldest = binary.BigEndian.AppendUint32(nil, g.number)
 	if !q.Since.IsZero() {
 		s.oldest = binary.BigEndian.AppendUint64(s.oldest, stamp(q.Since))
@@ -187,6 +209,18 @@ func before(c *bolt.Cursor, bound []byte) (key, value []byte) {
 }
 
 func (s *stretch) advance() { s.settle(s.cursor.Prev()) }
+
+// first gives the time of the oldest row that is selected, reading from the other end.
+func (s *stretch) first() (time.Time, bool) {
+	if s.key == nil {
+		return time.Time{}, false
+	}
+	key, value := s.cursor.Seek(s.oldest)
+	for !s.any && !s.takes(value) {
+		key, value = s.cursor.Next() // not beyond s.key, which is selected
+	}
+	return timeOf(binary.BigEndian.Uint64(key[groupLen:])), true
+}
 
 // settle goes on from a key to the first that is selected.
 func (s *stretch) settle(key, value []byte) {

@@ -68,15 +68,15 @@ type Query struct {
 	Until       time.Time // rows before
 	// RetryCountBelow selects rows with a RetryCount below it, 0 all.
 	RetryCountBelow int
-	// Resting selects rows that are not on the road.
-	Resting bool
+	// GivenUp selects failures that are not on the road.
+	GivenUp bool
 	Limit   int // the newest so many; 0 is no limit
 }
 
 // takes reports whether the query wants rows that were put on the road so often, and are
 // there.
 func (q *Query) takes(retryCount int, onRoad bool) bool {
-	return (q.RetryCountBelow == 0 || retryCount < q.RetryCountBelow) && !(q.Resting && onRoad)
+	return (q.RetryCountBelow == 0 || retryCount < q.RetryCountBelow) && !(q.GivenUp && onRoad)
 }
 
 // RowID gives the ID of a row.

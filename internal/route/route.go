@@ -79,7 +79,7 @@ func New(rules []Rule, o Options) *Router {
 		}
 	}
 	for _, rule := range r.rules {
-		if rule.From != everything {
+		if rule.From != Everything {
 			r.named[rule.From] = r.selectFor(rule.From)
 		}
 	}
@@ -88,10 +88,11 @@ func New(rules []Rule, o Options) *Router {
 }
 
 const (
-	everything = "*"
-	// internal begins the names of the resources in which plugins keep their own
+	// Everything is the From of a rule for all resources but those of plugins.
+	Everything = "*"
+	// Plugins begins the names of the resources in which plugins keep their own
 	// state, the log's copy among them: carrying those unasked would feed back.
-	internal = "plg_"
+	Plugins = "plg_"
 )
 
 // selectFor gives the rules for a resource, "" for one that none names. A rule for
@@ -104,7 +105,7 @@ func (r *Router) selectFor(resource string) selection {
 	}
 	for i, rule := range r.rules {
 		if rule.From == resource ||
-			rule.From == everything && !strings.HasPrefix(resource, internal) && !named(rule.target(resource)) {
+			rule.From == Everything && !strings.HasPrefix(resource, Plugins) && !named(rule.target(resource)) {
 			s.rules = append(s.rules, i)
 			s.ops |= rule.Actions
 		}
@@ -116,7 +117,7 @@ func (r *Router) selection(resource string) selection {
 	if s, ok := r.named[resource]; ok {
 		return s
 	}
-	if strings.HasPrefix(resource, internal) {
+	if strings.HasPrefix(resource, Plugins) {
 		return selection{}
 	}
 	return r.others

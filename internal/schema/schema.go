@@ -215,7 +215,7 @@ func (t *Table) mismatches(wanted Shape, rules Rules) (out []Mismatch) {
 		}
 	}
 	if len(wanted.Key) > 0 && !slices.ContainsFunc(t.Unique, func(u []string) bool { return sameSet(u, wanted.Key) }) {
-		out = append(out, Mismatch{Reason: fmt.Sprintf("has no %s on %s, which identify a row", cmp.Or(rules.Unique, "unique constraint"), quoted(wanted.Key))})
+		out = append(out, Mismatch{Reason: fmt.Sprintf("has no %s on %s, by which a row would be found", cmp.Or(rules.Unique, "unique constraint"), quoted(wanted.Key))})
 	}
 	if wanted.Open {
 		return out

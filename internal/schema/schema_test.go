@@ -40,7 +40,7 @@ func TestCompute(t *testing.T) {
 		"alter, differs":  {keyed(true, "id", "name int"), schema.Rules{}, schema.Plan{Steps: []schema.Step{add}, Mismatches: []schema.Mismatch{{"name", "is int, which takes no text"}}}},
 		"alter, takes it": {keyed(true, "id", "name int", "age int"), schema.Rules{Fits: func(a, b schema.Column) bool { return true }}, schema.Plan{}},
 		"alter, no constraint": {&schema.Table{Columns: columns("id", "name", "age int"), Unique: [][]string{{"id", "name"}}}, schema.Rules{},
-			schema.Plan{Mismatches: []schema.Mismatch{{"", `has no unique constraint on "id", which identify a row`}}}},
+			schema.Plan{Mismatches: []schema.Mismatch{{"", `has no unique constraint on "id", by which a row would be found`}}}},
 		"drop-create, lacks":        {keyed(true, "id", "name"), schema.Rules{Strategy: schema.DropCreate, DropRows: true}, schema.Plan{Steps: []schema.Step{add}}},
 		"drop-create, empty":        {keyed(false, "id", "name int"), schema.Rules{Strategy: schema.DropCreate}, schema.Plan{Steps: []schema.Step{{Action: schema.Drop}, create}}},
 		"drop-create, asked twice":  {keyed(true, "id", "name int"), schema.Rules{Strategy: schema.DropCreate, DropRows: true}, schema.Plan{Steps: []schema.Step{{Action: schema.Drop}, create}}},

@@ -39,7 +39,7 @@ type Figures struct {
 // Destination are the figures of one destination.
 type Destination struct {
 	Name, Driver string
-	// Outcomes counts the deliveries that ended, by how.
+	// The deliveries that ended, by how.
 	Replicated, Coalesced, Skipped, Failed uint64
 	// Retried counts failures that another attempt followed.
 	Retried uint64

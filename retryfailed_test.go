@@ -11,7 +11,7 @@ import (
 
 // Everything was given up in a long outage, and nothing is written any more: the recovery
 // job finds out by itself that the destination is back, and has spent no tries on that.
-func TestRecoveryFindsThatADestinationIsBack(t *testing.T) {
+func TestRetryFailedFindsThatADestinationIsBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, d := newShelf(), newSwitched()
 		r := start(t, s, replicator.Options{GiveUpAfter: 10 * time.Second, RetryFailedEvery: time.Minute, Destinations: to(d, "r")})

@@ -37,7 +37,7 @@ func (r *Replicator) retryFailedOf(ctx context.Context, run *running, d *destina
 	if s.Paused != nil || s.Still > 0 || s.BreakerOpen && s.Waiting > 0 || !d.is(delivering) {
 		return 0, nil
 	}
-	q := ledger.Query{Destination: d.Name, Status: ledger.Failed, RetryCountBelow: r.opts.RetryFailedMax, Resting: true, Limit: recoverAtOnce}
+	q := ledger.Query{Destination: d.Name, Status: ledger.Failed, RetryCountBelow: r.opts.RetryFailedMax, GivenUp: true, Limit: recoverAtOnce}
 	// The index tells whether there are any, which is nearly always enough.
 	if n, err := run.ledger.Count(q); n == 0 {
 		return 0, err
