@@ -62,7 +62,7 @@ func TestMarksOfARetryThatFailedAreTakenUp(t *testing.T) {
 			settled := make(chan struct{}, 1)
 			s.mu.Lock()
 			s.watch = func(n engine.Notice) {
-				if n.Kind == engine.NoteSettled {
+				if n.Kind == engine.NoteSettled && n.Status == engine.Replicated {
 					settled <- struct{}{}
 				}
 			}
