@@ -88,7 +88,7 @@ func holdsOn(ctx context.Context, _ []cdc.Delivery) error {
 	return ctx.Err()
 }
 
-// putsOff asks for each delivery to come again much later, so that all of them are
+// putsOff asks for a delivery to come again much later, so that all behind it are
 // parked.
 func putsOff(_ context.Context, batch []cdc.Delivery) error {
 	errs := make([]error, len(batch))
@@ -122,6 +122,7 @@ func heldMemory(dir string, apply func(context.Context, []cdc.Delivery) error, f
 		for f.last.Load() < int64(count) {
 			for i := range changes {
 				changes[i] = f.next()
+				changes[i].Data = change.Data // one key, so that all stand behind the first
 			}
 			if err := f.recorder.Append(context.Background(), changes...); err != nil {
 				return 0, err
