@@ -53,7 +53,7 @@ func (b *bucket) getRaw(ctx context.Context, key string) (object, error) {
 		if err != nil {
 			return object{}, readError("GetObject", err)
 		}
-		body, err := io.ReadAll(out.Body)
+		body, err := readBody(out)
 		_ = out.Body.Close() // there is nothing left to lose
 		if err == nil {
 			return object{headers: out.Metadata, body: body, contentType: orNone(out.ContentType), tag: orNone(out.ETag)}, nil
@@ -62,6 +62,22 @@ func (b *bucket) getRaw(ctx context.Context, key string) (object, error) {
 			return object{}, readError("GetObject", err)
 		}
 	}
+}
+
+// readBody reads an answer to its end, in one piece if its length is told.
+func readBody(out *s3.GetObjectOutput) ([]byte, error) {
+	if out.ContentLength == nil || *out.ContentLength < 0 || *out.ContentLength > maxRecord {
+		return io.ReadAll(out.Body)
+	}
+	body := make([]byte, *out.ContentLength)
+	if _, err := io.ReadFull(out.Body, body); err != nil {
+		return nil, err
+	}
+	// Its end is where the client holds what it read against the checksum.
+	if _, err := io.Copy(io.Discard, out.Body); err != nil {
+		return nil, err
+	}
+	return body, nil
 }
 
 func orNone(s *string) string { return *cmp.Or(s, new("")) }

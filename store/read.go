@@ -37,13 +37,16 @@ func (s *schema) everything() way { return way(recordPrefix(s.resource)) }
 func (db *DB) walk(ctx context.Context, s *schema, w way, after string) iter.Seq2[found, error] {
 	return func(yield func(found, error) bool) {
 		ctx, cancel := context.WithCancel(ctx)
-		ahead := reader{find: func(key string, err error) found { return db.find(ctx, s, w, key, err) }}
+		parallel := db.backend.parallel()
+		// Twice as many keys as readers, so that one slow answer lets no reader stand idle.
+		most := 2*parallel - 1
+		ahead := reader{parallel: parallel, most: most, find: func(key string, err error) found { return db.find(ctx, s, w, key, err) }}
 		defer ahead.stop()
 		defer cancel()
 		depth := 1
 		take := func() bool {
 			f := ahead.next()
-			depth = min(2*depth, db.backend.parallel(), max(1, readBytes/max(1, f.size)))
+			depth = min(2*depth, most, max(1, readBytes/max(1, f.size)))
 			return yield(f, f.err) && f.err == nil
 		}
 		for key, err := range db.backend.list(ctx, string(w), string(w)+after) {
@@ -67,11 +70,13 @@ func (db *DB) walk(ctx context.Context, s *schema, w way, after string) iter.Seq
 
 // reader reads what keys lead to, several at a time, and gives it in their order.
 type reader struct {
-	find    func(key string, err error) found
-	queue   []chan found // one for each key, with what it led to as soon as that is read
-	work    chan request // nil until somebody reads ahead
-	workers int
-	running sync.WaitGroup
+	find     func(key string, err error) found
+	parallel int          // how many are read at a time
+	most     int          // how many keys there are at a time
+	queue    []chan found // one for each key, with what it led to as soon as that is read
+	work     chan request // nil until somebody reads ahead
+	workers  int
+	running  sync.WaitGroup
 }
 
 // request is a key, or an error in place of one, and who waits for what it leads to.
@@ -83,8 +88,8 @@ type request struct {
 
 func (q request) run(find func(string, error) found) { q.to <- find(q.key, q.err) }
 
-// add has a key read, with as many others at a time as depth says: there are never more
-// keys than that. A depth of 1 needs no goroutine.
+// add has a key read, beside as many others as depth says: there are never more keys than
+// that. A depth of 1 needs no goroutine.
 func (r *reader) add(key string, err error, depth int) {
 	q := request{key, err, make(chan found, 1)}
 	r.queue = append(r.queue, q.to)
@@ -93,9 +98,9 @@ func (r *reader) add(key string, err error, depth int) {
 		return
 	}
 	if r.work == nil {
-		r.work = make(chan request)
+		r.work = make(chan request, r.most)
 	}
-	if r.workers < depth {
+	if r.workers < min(depth, r.parallel) {
 		r.workers++
 		r.running.Go(func() {
 			for q := range r.work {
