@@ -69,9 +69,7 @@ type TimePartitioning struct {
 	// Type is "HOUR", "DAY", "MONTH" or "YEAR". Defaults to "DAY".
 	Type string
 	// Field is a column of type DATE, TIMESTAMP or DATETIME, which is created with the
-	// table. BigQuery takes rows whose value is at most 10 years back and 1 year ahead of
-	// the present (docs/streaming-data-into-bigquery#streaming_into_partitioned_tables).
-	// Defaults to the time at which the row arrived.
+	// table. Defaults to the time at which the row arrived.
 	Field string
 }
 
