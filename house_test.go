@@ -85,7 +85,7 @@ var within = map[string][]string{
 	"progress": {"."},
 
 	// The store and the drivers know the contract, never the engine.
-	"store":              {"cdc", "internal/awsbody", "internal/codec", "internal/disk", "internal/keylock"},
+	"store":              {"cdc", "internal/codec", "internal/disk", "internal/keylock"},
 	"drivers/memory":     {"cdc"},
 	"drivers/sqs":        {"cdc", "internal/awsbody", "internal/envelope", "internal/panics"},
 	"drivers/webhook":    {"cdc", "internal/envelope", "internal/panics"},

@@ -23,6 +23,9 @@ type attribute struct {
 	fallback any      // what an absent value becomes; nil for nothing
 	fields   []*attribute
 
+	key  string // the short one in a compiled schema, "" if its catalogue has none
+	leaf bool   // what that key holds is read as a value of this attribute
+
 	form    *form // of a kindForm
 	digits  int   // after the point, of what has a fixed number of them
 	bits    int   // of bits, 0 for any number of bytes

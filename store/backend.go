@@ -46,26 +46,6 @@ const (
 	noTag  = ""
 )
 
-// object is what the format keeps per record: headers of short keys and wire
-// values, and a body. Shared and read-only once it was handed over.
-type object struct {
-	headers     map[string]string
-	body        []byte
-	contentType string
-	tag         string // of a remote backend: tells this state of the object from others
-}
-
-// size is what the object takes, without what a backend adds.
-func (o object) size() int {
-	n := len(o.body)
-	for k, v := range o.headers {
-		n += len(k) + len(v)
-	}
-	return n
-}
-
-const jsonContent = "application/json"
-
 // What a backend says in words of its own: that there is no such object, and that
 // there is another one than was expected.
 var (

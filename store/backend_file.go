@@ -88,7 +88,7 @@ func (d *directory) get(_ context.Context, key string) (object, error) {
 	if meta.Key != "" && meta.Key != key {
 		return object{}, errAbsent
 	}
-	o := object{headers: meta.Metadata, body: meta.Body, contentType: meta.ContentType}
+	o := object{headers: headersOf(meta.Metadata), body: meta.Body, contentType: meta.ContentType}
 	if meta.Compressed {
 		if o.body, err = gunzip(o.body); err != nil {
 			return object{}, fmt.Errorf("%s is damaged: %w", key+metaSuffix, err)
@@ -114,7 +114,7 @@ func (d *directory) put(_ context.Context, key string, o object) error {
 	}
 	sum := md5.Sum(o.body)
 	meta, err := json.Marshal(metaFile{
-		Metadata:      o.headers,
+		Metadata:      o.headers.unpacked(),
 		ContentType:   cmp.Or(o.contentType, "application/octet-stream"),
 		ETag:          hex.EncodeToString(sum[:]),
 		LastModified:  time.Now().UTC().Format(isoMillis),

@@ -2,25 +2,45 @@ package store
 
 import (
 	"context"
+	"hash/maphash"
 	"iter"
-	"maps"
 	"slices"
-	"strings"
 	"sync"
 )
 
 // memory is a backend that lives and dies with the opened store.
 type memory struct {
-	mu      sync.RWMutex // guards objects
-	objects map[string]object
+	seed  maphash.Seed
+	parts [memoryParts]memoryPart // an object is in the part that its key's hash says
 }
 
-func newMemory() *memory { return &memory{objects: make(map[string]object)} }
+// memoryParts is how many parts there are: so many that writers on all processors seldom
+// meet at one, and that what moves its objects together holds up few.
+const memoryParts = 64
+
+type memoryPart struct {
+	mu      sync.Mutex // guards objects
+	objects arena
+}
+
+func newMemory() *memory {
+	m := &memory{seed: maphash.MakeSeed()}
+	for i := range m.parts {
+		m.parts[i].objects = newArena(m.hash)
+	}
+	return m
+}
+
+func (m *memory) hash(key string) uint64 { return maphash.String(m.seed, key) }
+
+// part gives the part of a key, by bits of the hash in which its numbers differ least.
+func (m *memory) part(key string) *memoryPart { return &m.parts[m.hash(key)>>32%memoryParts] }
 
 func (m *memory) get(_ context.Context, key string) (object, error) {
-	m.mu.RLock()
-	defer m.mu.RUnlock()
-	o, ok := m.objects[key]
+	p := m.part(key)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	o, ok := p.objects.get(key)
 	if !ok {
 		return object{}, errAbsent
 	}
@@ -28,19 +48,20 @@ func (m *memory) get(_ context.Context, key string) (object, error) {
 }
 
 func (m *memory) put(_ context.Context, key string, o object) error {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.objects[key] = o
+	p := m.part(key)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.objects.put(key, o)
 	return nil
 }
 
 func (m *memory) remove(_ context.Context, key string) error {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if _, ok := m.objects[key]; !ok {
+	p := m.part(key)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.objects.remove(key) {
 		return errAbsent
 	}
-	delete(m.objects, key)
 	return nil
 }
 
@@ -58,13 +79,19 @@ func swapHere(ctx context.Context, b backend, key string, to *object) error {
 
 func (m *memory) list(ctx context.Context, prefix, after string) iter.Seq2[string, error] {
 	return func(yield func(string, error) bool) {
-		m.mu.RLock()
-		keys := slices.Collect(maps.Keys(m.objects))
-		m.mu.RUnlock()
-		keys = slices.DeleteFunc(keys, func(k string) bool { return !strings.HasPrefix(k, prefix) || k <= after })
+		var keys []string
+		for i := range m.parts {
+			keys = m.parts[i].appendKeys(keys, prefix, after)
+		}
 		slices.Sort(keys)
 		yieldKeys(ctx, keys, yield)
 	}
+}
+
+func (p *memoryPart) appendKeys(keys []string, prefix, after string) []string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.objects.appendKeys(keys, prefix, after)
 }
 
 func (m *memory) flush(context.Context, string) error { return nil }

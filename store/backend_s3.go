@@ -2,27 +2,23 @@ package store
 
 import (
 	"bytes"
-	"cmp"
 	"context"
+	"encoding/xml"
 	"errors"
-	"io"
 	"iter"
 	"maps"
 	"math/rand/v2"
 	"net/http"
+	"net/url"
 	"strings"
 	"sync"
 	"sync/atomic"
-
-	"github.com/aws/aws-sdk-go-v2/service/s3"
 )
 
 // bucket is a backend on a server that speaks the S3 protocol. Requests that fail for
-// no lasting reason are sent again, see [openBucket].
+// no lasting reason are sent again, see [client].
 type bucket struct {
-	client *s3.Client
-	http   *http.Client
-	name   string
+	client *client
 	prefix string // "" or ends in /
 
 	// unconditional says that the server answered a condition with "not implemented":
@@ -34,9 +30,8 @@ type bucket struct {
 // answer from S3 some 3,000 a second.
 const readsAtATime = 64
 
-// readTries bounds how often an answer is read that ends in the middle, which the
-// client does not send again by itself.
-const readTries = 3
+// metaHeader begins the name of every header that is an object's own.
+const metaHeader = "X-Amz-Meta-"
 
 func (b *bucket) get(ctx context.Context, key string) (object, error) {
 	o, err := b.getRaw(ctx, key)
@@ -48,50 +43,27 @@ func (b *bucket) get(ctx context.Context, key string) (object, error) {
 
 // getRaw is get with the stamp, if the object has one.
 func (b *bucket) getRaw(ctx context.Context, key string) (object, error) {
-	for try := 1; ; try++ {
-		out, err := b.client.GetObject(ctx, &s3.GetObjectInput{Bucket: &b.name, Key: new(b.prefix + key)})
-		if err != nil {
-			return object{}, readError("GetObject", err)
-		}
-		body, err := readBody(out)
-		_ = out.Body.Close() // there is nothing left to lose
-		if err == nil {
-			return object{headers: out.Metadata, body: body, contentType: orNone(out.ContentType), tag: orNone(out.ETag)}, nil
-		}
-		if try == readTries || ctx.Err() != nil {
-			return object{}, readError("GetObject", err)
+	a, err := b.client.do(ctx, call{op: "GetObject", method: http.MethodGet, key: b.prefix + key})
+	if err != nil {
+		return object{}, readError(err)
+	}
+	var packed packer
+	for name, values := range a.header {
+		if len(name) > len(metaHeader) && strings.EqualFold(name[:len(metaHeader)], metaHeader) {
+			packed.add(strings.ToLower(name[len(metaHeader):]), values[0])
 		}
 	}
+	return object{headers: packed.headers(), body: a.body, contentType: a.header.Get("Content-Type"), tag: a.header.Get("Etag")}, nil
 }
-
-// readBody reads an answer to its end, in one piece if its length is told.
-func readBody(out *s3.GetObjectOutput) ([]byte, error) {
-	if out.ContentLength == nil || *out.ContentLength < 0 || *out.ContentLength > maxRecord {
-		return io.ReadAll(out.Body)
-	}
-	body := make([]byte, *out.ContentLength)
-	if _, err := io.ReadFull(out.Body, body); err != nil {
-		return nil, err
-	}
-	// Its end is where the client holds what it read against the checksum.
-	if _, err := io.Copy(io.Discard, out.Body); err != nil {
-		return nil, err
-	}
-	return body, nil
-}
-
-func orNone(s *string) string { return *cmp.Or(s, new("")) }
 
 // put leaves an empty body empty: references to records and other objects are never
 // swapped.
 func (b *bucket) put(ctx context.Context, key string, o object) error {
-	doubtful, err := b.send(ctx, key, o, "", "")
-	return writeError("PutObject", err, doubtful)
+	return writeError(b.send(ctx, key, o, nil))
 }
 
 func (b *bucket) remove(ctx context.Context, key string) error {
-	doubtful, err := b.delete(ctx, key, "")
-	return writeError("DeleteObject", err, doubtful)
+	return writeError(b.delete(ctx, key, nil))
 }
 
 func (b *bucket) swap(ctx context.Context, key string, to *object, tag string) error {
@@ -99,12 +71,12 @@ func (b *bucket) swap(ctx context.Context, key string, to *object, tag string) e
 		return b.swapOut(ctx, key, tag)
 	}
 	o := *to
-	ifMatch, ifNoneMatch := tag, ""
+	condition := http.Header{"If-Match": {tag}}
 	switch tag {
 	case anyTag:
-		ifMatch = ""
+		condition = nil
 	case noTag:
-		ifNoneMatch = "*"
+		condition = http.Header{"If-None-Match": {"*"}}
 	}
 	if tag != noTag {
 		o = stamped(o)
@@ -117,25 +89,25 @@ func (b *bucket) swap(ctx context.Context, key string, to *object, tag string) e
 		}
 		return b.put(ctx, key, o)
 	}
-	doubtful, err := b.send(ctx, key, o, ifMatch, ifNoneMatch)
+	err := b.send(ctx, key, o, condition)
 	switch status := statusOf(err); {
 	case status == http.StatusNotImplemented && tag != anyTag:
 		b.unconditional.Store(true)
 		return b.swap(ctx, key, to, tag)
 	case status == http.StatusPreconditionFailed || status == http.StatusConflict || status == http.StatusNotFound && isMissing(err):
 		// An attempt whose answer got lost may have been the one that changed it.
-		if doubtful {
+		if isDoubtful(err) {
 			now, err := b.getRaw(ctx, key)
 			switch {
 			case err != nil && !errors.Is(err, errAbsent):
 				return &uncertain{err}
-			case err == nil && bytes.Equal(now.body, o.body) && maps.Equal(now.headers, o.headers):
+			case err == nil && bytes.Equal(now.body, o.body) && maps.Equal(now.headers.unpacked(), o.headers.unpacked()):
 				return nil
 			}
 		}
 		return errChanged
 	}
-	return writeError("PutObject", err, doubtful)
+	return writeError(err)
 }
 
 // swapOut removes what swap was told to.
@@ -150,20 +122,21 @@ func (b *bucket) swapOut(ctx context.Context, key, tag string) error {
 		}
 		return b.remove(ctx, key)
 	}
-	doubtful, err := b.delete(ctx, key, tag)
+	err := b.delete(ctx, key, http.Header{"If-Match": {tag}})
 	switch status := statusOf(err); {
 	case status == http.StatusNotImplemented:
 		b.unconditional.Store(true)
 		return b.swapOut(ctx, key, tag)
 	case status == http.StatusNotFound && isMissing(err):
-		return absentIf(!doubtful) // in doubt, the removal was this one
+		return absentIf(!isDoubtful(err)) // in doubt, the removal was this one
 	case status == http.StatusPreconditionFailed || status == http.StatusConflict:
-		if there, err := b.exists(ctx, key); err != nil || !there {
-			return errors.Join(err, absentIf(!there && err == nil && !doubtful))
+		there, missing := b.exists(ctx, key)
+		if missing != nil || !there {
+			return errors.Join(missing, absentIf(!there && missing == nil && !isDoubtful(err)))
 		}
 		return errChanged
 	}
-	return writeError("DeleteObject", err, doubtful)
+	return writeError(err)
 }
 
 func changedIf(yes bool) error {
@@ -181,39 +154,54 @@ func absentIf(yes bool) error {
 }
 
 func (b *bucket) exists(ctx context.Context, key string) (bool, error) {
-	_, err := b.client.HeadObject(ctx, &s3.HeadObjectInput{Bucket: &b.name, Key: new(b.prefix + key)})
-	if err = readError("HeadObject", err); errors.Is(err, errAbsent) {
+	_, err := b.client.do(ctx, call{op: "HeadObject", method: http.MethodHead, key: b.prefix + key})
+	if isMissing(err) {
 		return false, nil
 	}
 	return err == nil, err
 }
 
-// send puts an object under the conditions that are given, and tells whether an attempt
-// before the last may have been applied, or the last if it failed.
-func (b *bucket) send(ctx context.Context, key string, o object, ifMatch, ifNoneMatch string) (doubtful bool, err error) {
-	in := &s3.PutObjectInput{Bucket: &b.name, Key: new(b.prefix + key), Metadata: o.headers, Body: bytes.NewReader(o.body)}
+// send puts an object under a condition, or under none.
+func (b *bucket) send(ctx context.Context, key string, o object, condition http.Header) error {
+	header := make(http.Header, 16) // few records have more fields
+	for name, value := range o.headers.all() {
+		header.Set(metaHeader+name, value)
+	}
 	if o.contentType != "" {
-		in.ContentType = &o.contentType
+		header.Set("Content-Type", o.contentType)
 	}
-	if ifMatch != "" {
-		in.IfMatch = &ifMatch
-	}
-	if ifNoneMatch != "" {
-		in.IfNoneMatch = &ifNoneMatch
-	}
-	seen, ctx := watchAttempts(ctx)
-	_, err = b.client.PutObject(ctx, in)
-	return seen.doubtful, err
+	maps.Copy(header, condition)
+	_, err := b.client.do(ctx, call{op: "PutObject", method: http.MethodPut, key: b.prefix + key, header: header, body: o.body})
+	return err
 }
 
-func (b *bucket) delete(ctx context.Context, key, ifMatch string) (doubtful bool, err error) {
-	in := &s3.DeleteObjectInput{Bucket: &b.name, Key: new(b.prefix + key)}
-	if ifMatch != "" {
-		in.IfMatch = &ifMatch
+func (b *bucket) delete(ctx context.Context, key string, condition http.Header) error {
+	_, err := b.client.do(ctx, call{op: "DeleteObject", method: http.MethodDelete, key: b.prefix + key, header: condition})
+	return err
+}
+
+// names is a page of them.
+type names struct {
+	Contents              []struct{ Key string }
+	IsTruncated           bool
+	NextContinuationToken string
+}
+
+// names gives the first names that begin with prefix and come after the name after, or
+// those that follow the page with the token.
+func (b *bucket) names(ctx context.Context, prefix, after, token string) (page names, err error) {
+	query := url.Values{"list-type": {"2"}, "prefix": {prefix}, "start-after": {after}}
+	if token != "" {
+		query.Set("continuation-token", token)
 	}
-	seen, ctx := watchAttempts(ctx)
-	_, err = b.client.DeleteObject(ctx, in)
-	return seen.doubtful, err
+	a, err := b.client.do(ctx, call{op: "ListObjectsV2", method: http.MethodGet, query: query})
+	if err != nil {
+		return page, err
+	}
+	if err := xml.Unmarshal(a.body, &page); err != nil {
+		return page, unanswered("ListObjectsV2", errors.New("the answer is not a list"))
+	}
+	return page, nil
 }
 
 // list asks for the next names when half of the present ones are taken: reading what they
@@ -224,38 +212,35 @@ func (b *bucket) list(ctx context.Context, prefix, after string) iter.Seq2[strin
 		var asking sync.WaitGroup
 		defer asking.Wait()
 		defer cancel()
-		type answer struct {
-			page *s3.ListObjectsV2Output
+		type listed struct {
+			page names
 			err  error
 		}
-		answers := make(chan answer, 1)
-		pages := s3.NewListObjectsV2Paginator(b.client, &s3.ListObjectsV2Input{
-			Bucket: &b.name, Prefix: new(b.prefix + prefix), StartAfter: new(b.prefix + after),
-		})
-		ask := func() {
+		pages := make(chan listed, 1)
+		ask := func(token string) {
 			asking.Go(func() {
-				page, err := pages.NextPage(ctx)
-				answers <- answer{page, err}
+				page, err := b.names(ctx, b.prefix+prefix, b.prefix+after, token)
+				pages <- listed{page, err}
 			})
 		}
-		ask()
+		ask("")
 		for more := true; more; {
-			a := <-answers
-			if a.err != nil {
-				yield("", readError("ListObjectsV2", a.err))
+			l := <-pages
+			if l.err != nil {
+				yield("", l.err)
 				return
 			}
-			names := a.page.Contents
-			more = pages.HasMorePages()
-			if more && len(names) == 0 {
-				ask()
+			keys, next := l.page.Contents, l.page.NextContinuationToken
+			more = l.page.IsTruncated && next != ""
+			if more && len(keys) == 0 {
+				ask(next)
 			}
-			for i, o := range names {
-				if more && i == len(names)/2 {
-					ask()
+			for i, o := range keys {
+				if more && i == len(keys)/2 {
+					ask(next)
 				}
 				// The server was asked for no others; not all of them listen.
-				if key := strings.TrimPrefix(orNone(o.Key), b.prefix); key > after && !yield(key, nil) {
+				if key := strings.TrimPrefix(o.Key, b.prefix); key > after && !yield(key, nil) {
 					return
 				}
 			}
@@ -270,7 +255,7 @@ func (b *bucket) remote() bool                        { return true }
 func (b *bucket) parallel() int                       { return readsAtATime }
 
 func (b *bucket) close() error {
-	b.http.CloseIdleConnections()
+	b.client.web.CloseIdleConnections()
 	return nil
 }
 

@@ -56,9 +56,10 @@ type field struct {
 	wire  string // of such a one, what S3 counts
 }
 
-// split gives the values that can be headers, and the others. It changes the order of m.
-func (m mapped) split() (headers, rest mapped) {
-	n := 0
+// split moves the values that can be headers to the front, and counts them. plain says
+// that the text of each of them stands in its header as it is.
+func (m mapped) split() (headers int, plain bool) {
+	plain = true
 	for i := range m {
 		f := &m[i]
 		switch v := f.value.(type) {
@@ -69,13 +70,25 @@ func (m mapped) split() (headers, rest mapped) {
 			if f.size <= metadataLimit { // else it will be no header, and may be large
 				f.wire = encodeHeader(v)
 			}
+			plain = plain && f.wire == v
 		default:
 			continue
 		}
-		m[i], m[n] = m[n], m[i]
-		n++
+		if i != headers {
+			m[i], m[headers] = m[headers], m[i]
+		}
+		headers++
 	}
-	return m[:n:n], m[n:]
+	return headers, plain
+}
+
+// size is what the values take as headers, with a version beside them.
+func (m mapped) size() int {
+	n := textSize(len(versionHeader)) + textSize(len("v1000"))
+	for i := range m {
+		n += textSize(len(m[i].key)) + textSize(len(m[i].wire))
+	}
+	return n
 }
 
 // smallestFirst sorts headers.
@@ -101,31 +114,23 @@ func compareKeys(a, b string) int {
 	return cmp.Or(cmp.Compare(len(a), len(b)), cmp.Compare(a, b))
 }
 
-// layout is an object in the making: its headers, and the room that is left.
+// layout is headers in the making, and the room that is left.
 type layout struct {
-	object
+	packed   packer
 	limit    int // of the original, for what it counts
 	size     int // of the values, as the original counts
 	names    int
 	wireSize int
 }
 
-// layOut makes the object of a mapped record.
-func (s *schema) layOut(m mapped) (object, error) {
-	start := func() *layout {
-		l := &layout{object: object{headers: make(map[string]string, len(m)+1)}}
-		l.limit = metadataLimit - 1 - len(versionHeader) - len(s.mark)
-		if s.timestamps {
-			l.limit -= timestampReserve
-		}
-		l.add(field{key: versionHeader, size: len(s.mark), wire: s.mark})
-		return l
-	}
-	headers, rest := m.split()
-	l := start()
+// layOut makes the object of a mapped record, of which so many values can be headers.
+func (s *schema) layOut(m mapped, inline int) (object, error) {
+	headers, rest := m[:inline:inline], m[inline:]
+	var l layout
+	l.begin(s, headers)
 	switch s.behavior {
 	case bodyOnly:
-		return l.only(m, s.keyMap())
+		return l.only(m, s.mark, s.keyMap())
 	case bodyOverflow:
 		headers.smallestFirst()
 		return l.overflow(headers, rest)
@@ -139,9 +144,11 @@ func (s *schema) layOut(m mapped) (object, error) {
 	fits := l.size+l.names <= l.limit && l.wireSize <= metadataLimit
 	switch {
 	case fits && len(rest) == 0:
-		return l.object, nil
+		return l.object(), nil
 	case s.behavior != enforceLimits:
-		return start().withBody(m, versionHeader, s.mark)
+		var l layout
+		l.begin(s, nil)
+		return l.withBody(m, versionHeader, s.mark)
 	case len(rest) > 0:
 		return object{}, needsBody(rest)
 	}
@@ -152,12 +159,28 @@ func needsBody(rest mapped) error {
 	return &unfit{fmt.Sprintf("holds %d values that only a body can tell apart, like an array of one empty text, and the behavior has none", len(rest))}
 }
 
+// begin makes room for headers, and adds the version.
+func (l *layout) begin(s *schema, room mapped) {
+	l.limit = metadataLimit - 1 - len(versionHeader) - len(s.mark)
+	if s.timestamps {
+		l.limit -= timestampReserve
+	}
+	l.packed.grow(room.size())
+	l.add(field{key: versionHeader, size: len(s.mark), wire: s.mark})
+}
+
 func (l *layout) add(h field) {
-	l.headers[h.key] = h.wire
+	l.packed.add(h.key, h.wire)
 	l.size += h.size
 	l.names += len(h.key)
 	l.wireSize += len(h.key) + len(h.wire)
 }
+
+// object gives the object that is nothing but the headers.
+func (l *layout) object() object { return object{headers: l.packed.headers()} }
+
+// flag adds a mark, for which the room was reckoned with.
+func (l *layout) flag(name string) { l.packed.add(name, flag) }
 
 // withBody gives the object with the fields in its body, and one more.
 func (l *layout) withBody(m mapped, name string, value any) (object, error) {
@@ -169,17 +192,16 @@ func (l *layout) withBody(m mapped, name string, value any) (object, error) {
 		fields[name] = value
 	}
 	body, err := marshalJSON(fields)
-	l.body, l.contentType = body, jsonContent
-	return l.object, err
+	return object{headers: l.packed.headers(), body: body, contentType: jsonContent}, err
 }
 
 // only puts everything into the body, and what its keys mean beside it. Where that
 // finds no room, the registry tells it too.
-func (l *layout) only(m mapped, keys []byte) (object, error) {
+func (l *layout) only(m mapped, mark string, keys []byte) (object, error) {
 	if wire := encodeHeader(string(keys)); l.wireSize+len(mapHeader)+len(wire) <= metadataLimit {
 		l.add(field{key: mapHeader, size: len(keys), wire: wire})
 	}
-	return l.withBody(m, versionHeader, l.headers[versionHeader])
+	return l.withBody(m, versionHeader, mark)
 }
 
 // overflow takes headers as long as they fit, and puts the others into the body. The
@@ -203,9 +225,9 @@ func (l *layout) overflow(headers, rest mapped) (object, error) {
 		l.add(h)
 	}
 	if inline == len(headers) && len(rest) == 0 {
-		return l.object, nil
+		return l.object(), nil
 	}
-	l.headers[overflowHeader] = flag
+	l.flag(overflowHeader)
 	return l.withBody(slices.Concat(rest, headers[inline:]), "", nil)
 }
 
@@ -222,19 +244,19 @@ func (l *layout) truncate(headers, rest mapped) (object, error) {
 		}
 		if l.size+h.size+flagReserve > l.limit || room < 0 {
 			l.add(field{key: h.key})
-			l.headers[truncatedHeader] = flag
+			l.flag(truncatedHeader)
 			break
 		}
 		l.add(h)
 	}
-	return l.object, nil
+	return l.object(), nil
 }
 
 // gather gives an object's fields by short key, from its headers and, as far as the
 // behavior says that it counts, from its body.
 func gather(o object, behavior string) mapped {
-	out := make(mapped, 0, len(o.headers))
-	for name, wire := range o.headers {
+	var out mapped
+	for name, wire := range o.headers.all() {
 		if v, present := decodeHeader(wire); present && !internal(name) {
 			out = append(out, field{key: name, value: v})
 		}
@@ -251,7 +273,7 @@ func gather(o object, behavior string) mapped {
 		return out // it is a stale copy
 	case bodyOnly:
 		if len(body) > 0 {
-			return mappedOf(rename(body, o.headers[mapHeader]))
+			return mappedOf(rename(body, o.headers.get(mapHeader)))
 		}
 	case userManaged:
 		if len(out) > 0 {

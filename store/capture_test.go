@@ -110,6 +110,75 @@ func TestResultsAreTheCallers(t *testing.T) {
 	}
 }
 
+// TestPlainResultsAreTheCallers is the same for a record in which only the fields
+// themselves can be changed.
+func TestPlainResultsAreTheCallers(t *testing.T) {
+	db := open(t, "memory://x")
+	recorder := capture(t, db)
+	r := create(t, db, "r", store.Attributes{"a": "string", "n": "number"})
+	given, want := store.Record{"id": "x", "a": "v", "n": 1.5}, store.Record{"id": "x", "a": "v", "n": 1.5}
+	got, err := r.Insert(t.Context(), given)
+	if err != nil {
+		t.Fatal(err)
+	}
+	read, err := r.Get(t.Context(), "x")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, rec := range []store.Record{given, got, read} {
+		rec["a"] = "w"
+		delete(rec, "n")
+	}
+	wantStored(t, r, "x", want, want)
+	if !recorder.changes[0].Data.Equal(want) {
+		t.Errorf("announced %v", recorder.changes[0].Data)
+	}
+}
+
+// hesitant is a keeper that finds the first announcement stale, and keeps it all the same.
+type hesitant struct {
+	*keeper
+	first []cdc.Change
+}
+
+func (h *hesitant) Begin(ctx context.Context, changes ...cdc.Change) ([]cdc.Pending, error) {
+	if h.first == nil {
+		h.first = changes
+		return nil, cdc.ErrStale
+	}
+	return h.keeper.Begin(ctx, changes...)
+}
+
+// TestAnnouncedAnew: a record that is announced twice is another one the second time,
+// and who was told of the first may keep it as it was.
+func TestAnnouncedAnew(t *testing.T) {
+	for what, write := range map[string]func(context.Context, *store.Resource, store.Record) error{
+		"insert": func(ctx context.Context, r *store.Resource, rec store.Record) error {
+			_, err := r.Insert(ctx, rec)
+			return err
+		},
+		"put": func(ctx context.Context, r *store.Resource, rec store.Record) error { return r.Put(ctx, rec) },
+	} {
+		db := open(t, "memory://x")
+		r := create(t, db, "r", store.Attributes{"a": "string"})
+		recorder := &hesitant{keeper: &keeper{}}
+		release, err := db.Capture(recorder)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer release()
+		want := store.Record{"id": "x", "a": "v"}
+		if err := write(t.Context(), r, store.Record{"id": "x", "a": "v"}); err != nil {
+			t.Fatalf("%s: %v", what, err)
+		}
+		recorder.changes[0].Data["a"] = "w"
+		if first := recorder.first[0].Data; !first.Equal(want) {
+			t.Errorf("%s: what was announced first is now %v", what, first)
+		}
+		wantStored(t, r, "x", want, want)
+	}
+}
+
 // TestAnnouncedAsRead: what the format can't hold exactly is returned and announced
 // as it will be read.
 func TestAnnouncedAsRead(t *testing.T) {

@@ -45,8 +45,8 @@ func TestWhatAnInsertAllocates(t *testing.T) {
 		}
 	}
 	plain := testing.AllocsPerRun(200, insert)
-	if plain > 52 {
-		t.Errorf("%v allocations, want at most 52, of which the record takes 10", plain)
+	if plain > 30 {
+		t.Errorf("%v allocations, want at most 30, of which the record takes 10", plain)
 	}
 	s := new(still)
 	s.handles[0] = s

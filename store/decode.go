@@ -19,7 +19,7 @@ import (
 // decode gives the record that an object holds, whoever wrote it. The errors are
 // those of decryption, and name the attribute.
 func (s *schema) decode(id string, o object, secrets *sealer) (Record, error) {
-	then := s.former[strings.TrimPrefix(o.headers[versionHeader], "v")]
+	then := s.former[strings.TrimPrefix(o.headers.get(versionHeader), "v")]
 	if len(o.body) == 0 && len(then.attributes) == 0 {
 		if rec, ok, err := s.decodeHeaders(id, o.headers, secrets); ok || err != nil {
 			return rec, err
@@ -71,9 +71,9 @@ func (s *schema) decode(id string, o object, secrets *sealer) (Record, error) {
 // decodeHeaders is decode for an object that is nothing but headers of attributes as they
 // are declared now, as most are. false leaves it to decode: all else is rare, and what is
 // needed for that takes twice the time.
-func (s *schema) decodeHeaders(id string, headers map[string]string, secrets *sealer) (Record, bool, error) {
-	rec := make(Record, len(headers)+1)
-	for key, wire := range headers {
+func (s *schema) decodeHeaders(id string, headers headers, secrets *sealer) (Record, bool, error) {
+	rec := make(Record, headers.count()) // the id takes the place of the version
+	for key, wire := range headers.all() {
 		if internal(key) || wire == "undefined" {
 			continue
 		}

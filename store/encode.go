@@ -13,46 +13,74 @@ import (
 	"github.com/s3db-go/replicator/cdc"
 )
 
-// encode makes the object of a conforming record. The only errors are those of
-// encryption, of a catalogue that lacks a short key, and an [*unfit].
-func (s *schema) encode(rec Record, secrets *sealer) (object, error) {
-	m, err := s.mapFields(make(mapped, 0, len(rec)), s.attributes, rec, secrets)
+// encode makes the object of a conforming record. same says that decode certainly gives
+// the record back just as it is, so that nobody need ask it. The only errors are those
+// of encryption, of a catalogue that lacks a short key, and an [*unfit].
+func (s *schema) encode(rec Record, secrets *sealer) (o object, same bool, err error) {
+	var room [24]field // so that what most records have is not collected
+	e, err := encoder{fields: room[:0], secrets: secrets, same: true}.add(s.attributes, rec)
 	if err != nil {
-		return object{}, err
+		return object{}, false, err
 	}
-	for name, v := range rec {
-		if name != "id" && !declared(s.attributes, name) {
-			m = append(m, field{key: name, value: v}) // what another writer left under its own name
+	if _, ok := rec["id"]; ok {
+		e.known++
+	}
+	if e.known < len(rec) {
+		e.same = false
+		for name, v := range rec {
+			if name != "id" && !declared(s.attributes, name) {
+				e.fields = append(e.fields, field{key: name, value: v}) // what another writer left under its own name
+			}
 		}
 	}
-	return s.layOut(m)
+	headers, plain := e.fields.split()
+	o, err = s.layOut(e.fields, headers)
+	cut := s.behavior == truncateData && o.headers.get(truncatedHeader) != ""
+	return o, e.same && plain && !cut && o.body == nil, err
 }
 
-// returns reports whether decode gives a record back just as it was encoded into the
-// object, so that nobody need ask it. It is said only where it is certain.
-func (s *schema) returns(rec Record, o object) bool {
-	if _, cut := o.headers[truncatedHeader]; cut || o.body != nil {
-		return false
-	}
-	known := 0
-	if _, ok := rec["id"]; ok {
-		known++
-	}
-	for _, a := range s.attributes {
-		v, ok := rec[a.name]
-		if !ok {
+// encoder gathers the fields of a record as the format has them before the wire. It is
+// handed on by value, which leaves its room where it is.
+type encoder struct {
+	fields  mapped
+	secrets *sealer
+	known   int  // how many fields of the record were declared
+	same    bool // decode certainly gives them back, if their text is plain
+}
+
+// add adds the declared fields of a record, or of an object nested in it.
+func (e encoder) add(attrs []*attribute, fields map[string]any) (encoder, error) {
+	for _, a := range attrs {
+		v, present := fields[a.name]
+		if !present {
 			continue
 		}
-		known++
-		if s.leaves[s.keys[a.path]] != a || !a.returns(v) {
-			return false
+		e.known++
+		e.same = e.same && a.leaf && a.returns(v)
+		if nested, isMap := v.(map[string]any); a.kind == kindNested && isMap && len(nested) > 0 {
+			inner, err := e.add(a.fields, nested)
+			if err != nil {
+				return e, err
+			}
+			e.fields = inner.fields
+			continue
 		}
+		if a.key == "" {
+			return e, fmt.Errorf("%s: %s has no short key for it; create the resource again", a.path, catalogueKey)
+		}
+		if v != nil || a.kind == kindSecret && e.secrets != nil {
+			var err error
+			if v, err = a.encode(v, e.secrets); err != nil {
+				return e, fmt.Errorf("%s: %w", a.path, err)
+			}
+		}
+		e.fields = append(e.fields, field{key: a.key, value: v})
 	}
-	return known == len(rec)
+	return e, nil
 }
 
 // returns reports whether decode certainly gives a value back that encode writes into a
-// header.
+// header, if what it writes is plain.
 func (a *attribute) returns(v any) bool {
 	if a.literal {
 		return false
@@ -61,7 +89,7 @@ func (a *attribute) returns(v any) bool {
 	case nil:
 		return a.kind != kindSecret
 	case string:
-		return a.kind <= kindAny && plainHeader(v)
+		return a.kind <= kindAny
 	case bool:
 		return a.kind == kindBoolean
 	case int64:
@@ -72,34 +100,6 @@ func (a *attribute) returns(v any) bool {
 		return a.kind == kindDatetime
 	}
 	return false
-}
-
-// mapFields adds the declared fields of a record, or of an object nested in it.
-func (s *schema) mapFields(m mapped, attrs []*attribute, fields map[string]any, secrets *sealer) (mapped, error) {
-	for _, a := range attrs {
-		v, present := fields[a.name]
-		if !present {
-			continue
-		}
-		var err error
-		if nested, isMap := v.(map[string]any); a.kind == kindNested && isMap && len(nested) > 0 {
-			if m, err = s.mapFields(m, a.fields, nested, secrets); err != nil {
-				return nil, err
-			}
-			continue
-		}
-		key, ok := s.keys[a.path]
-		if !ok {
-			return nil, fmt.Errorf("%s: %s has no short key for it; create the resource again", a.path, catalogueKey)
-		}
-		if v != nil || a.kind == kindSecret && secrets != nil {
-			if v, err = a.encode(v, secrets); err != nil {
-				return nil, fmt.Errorf("%s: %w", a.path, err)
-			}
-		}
-		m = append(m, field{key: key, value: v})
-	}
-	return m, nil
 }
 
 // encode writes one value, of those that accept and decode give. It is text, or an

@@ -75,13 +75,13 @@ func (f *Faults) swap(ctx context.Context, key string, to *object, tag string) e
 
 // PutRaw stores an object as another writer would.
 func PutRaw(ctx context.Context, db *DB, key string, headers map[string]string, body, contentType string) error {
-	return db.backend.put(ctx, key, object{headers: headers, body: []byte(body), contentType: contentType})
+	return db.backend.put(ctx, key, object{headers: headersOf(headers), body: []byte(body), contentType: contentType})
 }
 
 // GetRaw gives an object as another reader would find it.
 func GetRaw(ctx context.Context, db *DB, key string) (headers map[string]string, body []byte, err error) {
 	o, err := db.backend.get(ctx, key)
-	return o.headers, o.body, err
+	return o.headers.unpacked(), o.body, err
 }
 
 // DefinitionHash gives the hash of a definition as a catalogue holds it.
@@ -122,12 +122,12 @@ func Rewritten(ctx context.Context, db *DB, resource, id string) (headers map[st
 	if err != nil {
 		return nil, nil, nil, err
 	}
-	o, err := s.encode(rec, db.secrets)
+	o, _, err := s.encode(rec, db.secrets)
 	if err != nil {
 		return nil, nil, nil, err
 	}
 	references, faults := s.references(id, rec)
-	return o.headers, o.body, references, invalid(resource, id, faults)
+	return o.headers.unpacked(), o.body, references, invalid(resource, id, faults)
 }
 
 // Opened decrypts a secret.
@@ -165,3 +165,32 @@ var (
 	IsEmail = isEmail
 	IsURL   = isURL
 )
+
+// Arena keeps objects in memory.
+type Arena struct{ arena }
+
+func NewArena(hash func(string) uint64) *Arena { return &Arena{newArena(hash)} }
+
+func (a *Arena) Put(key string, headers map[string]string, body, contentType string) {
+	a.put(key, object{headers: headersOf(headers), body: []byte(body), contentType: contentType})
+}
+
+func (a *Arena) Get(key string) (headers map[string]string, body, contentType string, found bool) {
+	o, found := a.get(key)
+	return o.headers.unpacked(), string(o.body), o.contentType, found
+}
+
+func (a *Arena) Remove(key string) bool { return a.remove(key) }
+
+// Keys gives the keys in their order.
+func (a *Arena) Keys(prefix, after string) []string {
+	return slices.Sorted(slices.Values(a.appendKeys(nil, prefix, after)))
+}
+
+// Taken is how many bytes of memory its pieces are.
+func (a *Arena) Taken() (bytes int) {
+	for _, p := range a.pieces {
+		bytes += cap(p)
+	}
+	return bytes
+}

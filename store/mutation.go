@@ -27,13 +27,15 @@ func (s *schema) insert(rec Record) (mutation, error) {
 	if err != nil {
 		return mutation{}, err
 	}
-	_, given := rec["id"] // one that is made up is of no other record, unless it is a number
-	return mutation{id: id, ops: cdc.Inserted, reads: given || s.ids.generator != "", next: func(now Record) (Record, error) {
+	hand := s.handing(fields)
+	next := func(now Record) (Record, error) {
 		if now != nil {
 			return nil, ErrExists
 		}
-		return s.stamped(s.own(fields), true), nil
-	}}, nil
+		return s.stamped(hand(), true), nil
+	}
+	// An id that is made up is of no other record, unless it is a number.
+	return mutation{id: id, ops: cdc.Inserted, reads: id != "" || s.ids.generator != "", next: next}, nil
 }
 
 func (s *schema) update(id string, patch Record) (mutation, error) {
@@ -108,7 +110,8 @@ func (s *schema) put(rec Record) (mutation, error) {
 	if err := hashed(s.attributes, fields); err != nil {
 		return mutation{}, recordError(s.resource, id, err)
 	}
-	return mutation{id: id, ops: cdc.Inserted | cdc.Updated, reads: s.referred(), next: func(Record) (Record, error) { return s.own(fields), nil }}, nil
+	hand := s.handing(fields)
+	return mutation{id: id, ops: cdc.Inserted | cdc.Updated, reads: s.referred(), next: func(Record) (Record, error) { return hand(), nil }}, nil
 }
 
 func (s *schema) delete(id string) (mutation, error) {
@@ -154,16 +157,33 @@ func (s *schema) patched(id string, now, fields Record) (Record, error) {
 	return merged, invalid(s.resource, id, missing(s.attributes, merged))
 }
 
-// own gives a copy with room for what the store adds: the id, and two times if the
-// records have them.
-func (s *schema) own(rec Record) Record {
-	room := 1
-	if s.timestamps {
-		room = 3
+// handing gives what gives the fields themselves the first time, which is mostly the
+// last, and then copies: what was given may have been announced.
+func (s *schema) handing(fields Record) func() Record {
+	given := false
+	return func() Record {
+		if given {
+			fields = s.own(fields)
+		}
+		given = true
+		return fields
 	}
-	out := make(Record, len(rec)+room)
+}
+
+// own gives a copy with room for what the store adds.
+func (s *schema) own(rec Record) Record {
+	out := s.empty(len(rec))
 	maps.Copy(out, rec)
 	return out
+}
+
+// empty gives a record with room for fields and for what the store adds: the id, and
+// two times if the records have them.
+func (s *schema) empty(fields int) Record {
+	if s.timestamps {
+		return make(Record, fields+3)
+	}
+	return make(Record, fields+1)
 }
 
 // stamped sets the times of now, if the records have times, and gives the record.

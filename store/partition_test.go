@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -228,6 +229,34 @@ func TestYoungPartition(t *testing.T) {
 	}
 	if n, err := r.Reindex(t.Context()); n != 0 || err != nil {
 		t.Errorf("again: %d, %v", n, err)
+	}
+}
+
+// TestReindexQuotesNoValue: where a reference is holds values of the record, and what is
+// wrong there is told without them.
+func TestReindexQuotesNoValue(t *testing.T) {
+	const reference = "/resource=orders/partition=byS/s=hidden/id=a.meta.json"
+	for name, spoil := range map[string]func(path string) error{
+		"damaged":     func(path string) error { return os.WriteFile(path, []byte("{"), 0o600) },
+		"a directory": func(path string) error { return errors.Join(os.Remove(path), os.Mkdir(path, 0o700)) },
+	} {
+		dir := t.TempDir()
+		db := open(t, "file://"+dir)
+		r, err := db.CreateResource(t.Context(), store.Definition{
+			Name: "orders", Attributes: store.Attributes{"s": "string"}, Partitions: map[string]store.Partition{"byS": {"s": "string"}},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := r.Insert(t.Context(), store.Record{"id": "a", "s": "hidden"}); err != nil {
+			t.Fatal(err)
+		}
+		if err := spoil(dir + reference); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := r.Reindex(t.Context()); err == nil || !strings.Contains(err.Error(), "partition=byS") || strings.Contains(err.Error(), "hidden") {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 }
 

@@ -98,11 +98,11 @@ func (a *attribute) hash(password string) (string, error) {
 // hashed gives conforming fields with hashes in place of the passwords.
 func hashed(attrs []*attribute, fields map[string]any) error {
 	for _, a := range attrs {
+		if a.kind != kindPassword && a.kind != kindNested {
+			continue
+		}
 		switch v := fields[a.name].(type) {
 		case string:
-			if a.kind != kindPassword {
-				continue
-			}
 			if _, done := compactHash(v); done {
 				continue
 			}

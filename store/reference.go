@@ -65,13 +65,15 @@ func (db *DB) putReferences(ctx context.Context, s *schema, keys []string) error
 	if len(keys) == 0 {
 		return nil
 	}
-	reference := object{headers: map[string]string{versionHeader: s.mark}}
+	var p packer
+	p.add(versionHeader, s.mark)
+	reference := object{headers: p.headers()}
 	var g errgroup.Group
 	g.SetLimit(referenceWriters)
 	for _, key := range keys {
 		g.Go(func() error {
 			if err := db.backend.put(ctx, key, reference); err != nil {
-				return &referenceError{partitionOf(key), err}
+				return &referenceError{"write", key, err}
 			}
 			return nil
 		})
@@ -79,12 +81,13 @@ func (db *DB) putReferences(ctx context.Context, s *schema, keys []string) error
 	return g.Wait()
 }
 
-// referenceError is why a reference could not be written. Nothing of it says that the
-// record may have been, and the text does not quote the key, which holds values of
-// the record.
+// referenceError is why something could not be done with a reference. Nothing of it says
+// that the record may have been written, and the text does not quote the key, which holds
+// values of the record.
 type referenceError struct {
-	partition string
-	err       error
+	do  string
+	key string
+	err error
 }
 
 func (e *referenceError) Error() string {
@@ -94,7 +97,7 @@ func (e *referenceError) Error() string {
 	} else if l, ok := errors.AsType[*os.LinkError](e.err); ok {
 		reason = l.Err
 	}
-	return "write the reference in " + e.partition + ": " + reason.Error()
+	return e.do + " the reference in " + partitionOf(e.key) + ": " + strings.ReplaceAll(reason.Error(), e.key, "it")
 }
 
 func (e *referenceError) Unwrap() error {
@@ -156,6 +159,8 @@ func (r *Resource) Reindex(ctx context.Context) (int, error) {
 				var n int
 				n, err = r.db.mend(ctx, s, referenceID(key), []string{key})
 				changed += n
+			} else {
+				err = &referenceError{"list", prefix, err}
 			}
 			if err != nil {
 				return changed, fmt.Errorf("store: %s: reindex: %w", r.name, err)
@@ -183,9 +188,12 @@ func (db *DB) mend(ctx context.Context, s *schema, id string, present []string) 
 	changed := 0
 	for _, key := range right {
 		_, err := db.backend.get(ctx, key)
-		if errors.Is(err, errAbsent) {
+		switch {
+		case errors.Is(err, errAbsent):
 			changed++
 			err = db.putReferences(ctx, s, []string{key})
+		case err != nil:
+			err = &referenceError{"read", key, err}
 		}
 		if err != nil {
 			return changed, err
@@ -196,7 +204,7 @@ func (db *DB) mend(ctx context.Context, s *schema, id string, present []string) 
 			continue
 		}
 		if err := db.backend.remove(ctx, key); err != nil && !errors.Is(err, errAbsent) {
-			return changed, err
+			return changed, &referenceError{"remove", key, err}
 		}
 		changed++
 	}

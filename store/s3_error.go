@@ -8,10 +8,6 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
-
-	"github.com/aws/smithy-go"
-	"github.com/aws/smithy-go/middleware"
-	smithyhttp "github.com/aws/smithy-go/transport/http"
 )
 
 // serverError is what a server answered, or why it did not. It is told in the words of
@@ -23,6 +19,9 @@ type serverError struct {
 	code   string // the protocol's word for what is wrong
 	cause  error  // without an answer: what went wrong
 	kind   error  // the exported error that it is, nil if none fits
+
+	passes   bool // it may, by itself, and soon
+	doubtful bool // the request may have been carried out, at this attempt or before
 }
 
 func (e *serverError) Error() string {
@@ -38,20 +37,9 @@ func (e *serverError) Error() string {
 
 func (e *serverError) Unwrap() []error { return []error{e.kind, e.cause} }
 
-// readError makes an error of the client one of ours; nil stays nil.
-func readError(op string, err error) error {
-	if err == nil {
-		return nil
-	}
-	if isMissing(err) {
-		return errAbsent
-	}
-	e := &serverError{op: op, status: statusOf(err), code: codeOf(err)}
-	if e.status != 0 {
-		e.kind = meaningOf(e.status, e.code)
-		return e
-	}
-	e.kind, e.cause = ErrUnavailable, err
+// unanswered gives the error of an attempt whose answer did not come, or not whole.
+func unanswered(op string, err error) *serverError {
+	e := &serverError{op: op, cause: err, kind: ErrUnavailable, passes: true}
 	if u, ok := errors.AsType[*url.Error](err); ok {
 		e.cause = u.Err
 	}
@@ -60,15 +48,25 @@ func readError(op string, err error) error {
 			e.cause = over
 		}
 	}
+	sent, ok := errors.AsType[*net.OpError](err)
+	e.doubtful = !ok || sent.Op != "dial"
 	return e
 }
 
-// writeError is readError for a write that may have been applied all the same.
-func writeError(op string, err error, doubtful bool) error {
-	if err = readError(op, err); err != nil && doubtful {
-		return &uncertain{err}
+// readError gives the error of a request that changes nothing; nil stays nil.
+func readError(err error) error {
+	if isMissing(err) {
+		return errAbsent
 	}
 	return err
+}
+
+// writeError is readError for a write, which may have been applied all the same.
+func writeError(err error) error {
+	if isDoubtful(err) {
+		return &uncertain{readError(err)}
+	}
+	return readError(err)
 }
 
 // meaningOf tells what an answer means to the caller.
@@ -100,63 +98,21 @@ var (
 // isMissing reports whether the answer is that there is no such object: the answer to a
 // HEAD has no body that could tell it from a missing bucket.
 func isMissing(err error) bool {
-	code := codeOf(err)
-	return statusOf(err) == http.StatusNotFound && (code == "NoSuchKey" || code == "NotFound")
+	e, ok := errors.AsType[*serverError](err)
+	return ok && e.status == http.StatusNotFound && (e.code == "NoSuchKey" || e.code == "NotFound")
 }
 
-func codeOf(err error) string {
-	if e, ok := errors.AsType[smithy.APIError](err); ok {
-		return e.ErrorCode()
-	}
-	return ""
+// isDoubtful reports whether the request may have been carried out all the same, if not at
+// its last attempt.
+func isDoubtful(err error) bool {
+	e, ok := errors.AsType[*serverError](err)
+	return ok && e.doubtful
 }
 
-// statusOf gives the status of the answer, 0 if there was none or if it was a good one
-// that could not be understood.
+// statusOf gives the status of the answer, 0 if there was none.
 func statusOf(err error) int {
-	e, ok := errors.AsType[*smithyhttp.ResponseError](err)
-	if !ok || e.HTTPStatusCode() < http.StatusMultipleChoices {
-		return 0
+	if e, ok := errors.AsType[*serverError](err); ok {
+		return e.status
 	}
-	return e.HTTPStatusCode()
-}
-
-// attempts is what became of the attempts of one request.
-type attempts struct{ doubtful bool }
-
-type attemptsKey struct{}
-
-// watchAttempts gives a context under which a request reports on its attempts.
-func watchAttempts(ctx context.Context) (*attempts, context.Context) {
-	a := new(attempts)
-	return a, context.WithValue(ctx, attemptsKey{}, a)
-}
-
-// reportAttempts lets requests report. The client tells of the last attempt alone, and
-// "denied" after a timeout does not mean that nothing was written.
-func reportAttempts(stack *middleware.Stack) error {
-	report := func(ctx context.Context, in middleware.DeserializeInput, next middleware.DeserializeHandler) (
-		middleware.DeserializeOutput, middleware.Metadata, error) {
-		out, metadata, err := next.HandleDeserialize(ctx, in)
-		if a, ok := ctx.Value(attemptsKey{}).(*attempts); ok && mayBeApplied(err) {
-			a.doubtful = true
-		}
-		return out, metadata, err
-	}
-	// The first of this step is around each attempt, outside of what reads the answer.
-	return stack.Deserialize.Add(middleware.DeserializeMiddlewareFunc("ReportAttempts", report), middleware.Before)
-}
-
-// mayBeApplied reports whether an attempt that failed may have done its work: no answer
-// came, or one of a server that does not know itself.
-func mayBeApplied(err error) bool {
-	if err == nil {
-		return false
-	}
-	status := statusOf(err)
-	if status == 0 {
-		op, ok := errors.AsType[*net.OpError](err)
-		return !ok || op.Op != "dial" // never sent
-	}
-	return status >= 500 && status != http.StatusNotImplemented && codeOf(err) != "SlowDown"
+	return 0
 }

@@ -3,29 +3,22 @@ package store
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
-	"math/rand/v2"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/aws/retry"
+	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/smithy-go/auth"
 	smithyhttp "github.com/aws/smithy-go/transport/http"
-
-	"github.com/s3db-go/replicator/internal/awsbody"
 )
 
 const (
-	// attemptsPerRequest ride out a hiccup: with their pauses, of up to firstPause and
-	// twice as much each time, they take some 0.7 s. What lasts longer is for the
-	// caller to wait for, who knows what it holds up.
-	attemptsPerRequest = 4
-	firstPause         = 200 * time.Millisecond
 	// attemptTimeout bounds an attempt, also for calls that can't be called off: time
 	// for the largest record at 1 MiB a second.
 	attemptTimeout = 32 * time.Second
@@ -62,33 +55,47 @@ func openBucket(ctx context.Context, at *server) (*bucket, error) {
 		return nil, fmt.Errorf("%w: no credentials, neither in the connection string nor in the environment: %w", ErrDenied, err)
 	}
 	web := httpClient(cfg)
-	b := &bucket{http: web, name: at.bucket, prefix: at.prefix}
-	options := func(o *s3.Options) {
-		o.HTTPClient = awsbody.Client{Doer: web}
-		o.Retryer = retry.NewStandard(func(r *retry.StandardOptions) {
-			r.MaxAttempts = attemptsPerRequest
-			r.Backoff = retry.BackoffDelayerFunc(func(attempt int, _ error) (time.Duration, error) {
-				return rand.N(firstPause << max(attempt-1, 0)), nil
-			})
-		})
-		o.APIOptions = append(o.APIOptions, reportAttempts)
-		o.DisableLogOutputChecksumValidationSkipped = true // a library writes no log of its own
+	c, err := at.client(ctx, cfg, web)
+	if err == nil && at.region == "" {
+		if cfg.Region, err = c.askRegion(ctx); err == nil {
+			c, err = at.client(ctx, cfg, web)
+		}
+	}
+	if err != nil {
+		web.CloseIdleConnections()
+		return nil, err
+	}
+	return &bucket{client: c, prefix: at.prefix}, nil
+}
+
+// client makes a client for the bucket in the region of a configuration. Where that is,
+// the SDK knows.
+func (at *server) client(ctx context.Context, cfg aws.Config, web *http.Client) (*client, error) {
+	o := s3.NewFromConfig(cfg, func(o *s3.Options) {
 		if at.endpoint != "" {
 			o.BaseEndpoint, o.UsePathStyle = &at.endpoint, true
-			// Not every server knows what Amazon's checks by default.
-			o.RequestChecksumCalculation = aws.RequestChecksumCalculationWhenRequired
-			o.ResponseChecksumValidation = aws.ResponseChecksumValidationWhenRequired
+		}
+	}).Options()
+	there, err := o.EndpointResolverV2.ResolveEndpoint(ctx, s3.EndpointParameters{
+		Bucket: &at.bucket, Region: &o.Region, Endpoint: o.BaseEndpoint, ForcePathStyle: &o.UsePathStyle,
+		UseFIPS:      new(o.EndpointOptions.UseFIPSEndpoint == aws.FIPSEndpointStateEnabled),
+		UseDualStack: new(o.EndpointOptions.UseDualStackEndpoint == aws.DualStackEndpointStateEnabled),
+	})
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrNoBucket, err)
+	}
+	c := &client{web: web, bucket: there.URI, region: o.Region, credentials: o.Credentials}
+	c.bucket.Path = strings.TrimSuffix(c.bucket.Path, "/")
+	c.signer = v4.NewSigner(func(o *v4.SignerOptions) { o.DisableURIPathEscaping = true }) // it is escaped as it is sent
+	// Not every server knows what Amazon's checks by default.
+	c.sums = at.endpoint == "" && o.ResponseChecksumValidation == aws.ResponseChecksumValidationWhenSupported
+	options, _ := auth.GetAuthOptions(&there.Properties)
+	for _, option := range options {
+		if region, ok := smithyhttp.GetSigV4SigningRegion(&option.SignerProperties); ok {
+			c.region = region // a name like aws-global is none that can be signed for
 		}
 	}
-	b.client = s3.NewFromConfig(cfg, options)
-	if at.region == "" {
-		region, err := b.askRegion(ctx)
-		if err != nil {
-			return nil, errors.Join(err, b.close())
-		}
-		b.client = s3.NewFromConfig(cfg, options, func(o *s3.Options) { o.Region = region })
-	}
-	return b, nil
+	return c, nil
 }
 
 // httpClient gives a client of our own, made like that of the configuration, so that
@@ -111,19 +118,11 @@ func httpClient(cfg aws.Config) *http.Client {
 // server that does not say it is taken to be content with the default. Whether the
 // bucket can be used is for the first request to find out: this one needs a right that
 // no other does.
-func (b *bucket) askRegion(ctx context.Context) (string, error) {
-	out, err := b.client.HeadBucket(ctx, &s3.HeadBucketInput{Bucket: &b.name})
-	if err == nil {
-		return cmp.Or(orNone(out.BucketRegion), defaultRegion), nil
+func (c *client) askRegion(ctx context.Context) (string, error) {
+	a, err := c.do(ctx, call{op: "HeadBucket", method: http.MethodHead})
+	region, status := a.header.Get("X-Amz-Bucket-Region"), statusOf(err)
+	if region != "" || err == nil || 400 <= status && status < 500 {
+		return cmp.Or(region, defaultRegion), nil
 	}
-	status := statusOf(err)
-	if answer, ok := errors.AsType[*smithyhttp.ResponseError](err); ok && status != 0 {
-		if region := answer.Response.Header.Get("X-Amz-Bucket-Region"); region != "" {
-			return region, nil
-		}
-	}
-	if 400 <= status && status < 500 {
-		return defaultRegion, nil
-	}
-	return "", readError("HeadBucket", err)
+	return "", err
 }

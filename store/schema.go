@@ -102,6 +102,10 @@ func (e *entry) compile(name string) (*schema, error) {
 			s.leaves[key] = a
 		}
 	}
+	for path, a := range s.byPath {
+		a.key = s.keys[path]
+		a.leaf = s.leaves[a.key] == a
+	}
 	s.former = e.former(s.byPath)
 	return s, nil
 }
@@ -177,16 +181,22 @@ func (e *entry) retired(now []*attribute) (out []cdc.Field) {
 	return out
 }
 
-// schemas compiles every resource of the catalogue. One that can't be compiled is
-// given as the error that using it gives.
-func (c *catalogue) schemas() (map[string]*schema, map[string]error) {
-	usable, unusable := make(map[string]*schema), make(map[string]error)
+// schemas are those of all resources of a catalogue, by name. One that can't be compiled
+// is there as the error that using it gives. Immutable.
+type schemas struct {
+	usable   map[string]*schema
+	unusable map[string]error
+}
+
+// schemas compiles every resource of the catalogue.
+func (c *catalogue) schemas() *schemas {
+	all := &schemas{make(map[string]*schema), make(map[string]error)}
 	for name, e := range c.Resources {
 		if s, err := e.compile(name); err != nil {
-			unusable[name] = err
+			all.unusable[name] = err
 		} else if s != nil {
-			usable[name] = s
+			all.usable[name] = s
 		}
 	}
-	return usable, unusable
+	return all
 }

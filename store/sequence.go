@@ -61,7 +61,7 @@ func (db *DB) reserve(ctx context.Context, resource string, start, n int64) (int
 		if err != nil {
 			return 0, err
 		}
-		o := object{headers: map[string]string{}, body: body, contentType: jsonContent}
+		o := object{body: body, contentType: jsonContent}
 		if err := db.backend.swap(ctx, sequenceKey(resource), &o, tag); !errors.Is(err, errChanged) {
 			return first, err
 		}

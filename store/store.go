@@ -50,7 +50,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/s3db-go/replicator/cdc"
@@ -71,10 +71,9 @@ type DB struct {
 	locks   keylock.Set
 	hook    cdc.Hook
 
-	mu       sync.RWMutex // guards what follows; no I/O under it
-	usable   map[string]*schema
-	unusable map[string]error
-	closed   bool
+	// defined is replaced as a whole, so that a write looks up its schema without a lock.
+	defined atomic.Pointer[schemas]
+	closed  atomic.Bool
 }
 
 // Option changes how a store is opened.
@@ -135,17 +134,14 @@ func openOn(ctx context.Context, b backend, passphrase string) (*DB, error) {
 		return nil, err
 	}
 	db := &DB{backend: b, secrets: newSealer(passphrase)}
-	db.usable, db.unusable = c.schemas()
+	db.defined.Store(c.schemas())
 	return db, nil
 }
 
 // Check asks the backend for what it always has, to tell whether it can be used. ctx
 // bounds the call.
 func (db *DB) Check(ctx context.Context) error {
-	db.mu.RLock()
-	closed := db.closed
-	db.mu.RUnlock()
-	if closed {
+	if db.closed.Load() {
 		return ErrClosed
 	}
 	_, err := readCatalogue(ctx, db.backend)
@@ -155,11 +151,7 @@ func (db *DB) Check(ctx context.Context) error {
 // Close gives the backend back. Calls that are under way may fail, those that come
 // later do, with [ErrClosed]. It may be called more than once.
 func (db *DB) Close() error {
-	db.mu.Lock()
-	closed := db.closed
-	db.closed = true
-	db.mu.Unlock()
-	if closed {
+	if db.closed.Swap(true) {
 		return nil
 	}
 	return db.backend.close()
@@ -167,9 +159,8 @@ func (db *DB) Close() error {
 
 // Resources gives the names of all resources, sorted.
 func (db *DB) Resources() []string {
-	db.mu.RLock()
-	defer db.mu.RUnlock()
-	names := slices.AppendSeq(slices.Collect(maps.Keys(db.usable)), maps.Keys(db.unusable))
+	all := db.defined.Load()
+	names := slices.AppendSeq(slices.Collect(maps.Keys(all.usable)), maps.Keys(all.unusable))
 	slices.Sort(names)
 	return names
 }
@@ -211,10 +202,7 @@ func (db *DB) redefine(ctx context.Context, name string, choose func(*catalogue)
 		return nil, fmt.Errorf("store: %s: %w", name, err)
 	}
 	defer release()
-	db.mu.RLock()
-	closed := db.closed
-	db.mu.RUnlock()
-	if closed {
+	if db.closed.Load() {
 		return nil, ErrClosed
 	}
 	c, changed, err := db.redefined(ctx, choose)
@@ -233,10 +221,7 @@ func (db *DB) redefine(ctx context.Context, name string, choose func(*catalogue)
 	if err != nil {
 		return nil, err
 	}
-	usable, unusable := c.schemas()
-	db.mu.Lock()
-	db.usable, db.unusable = usable, unusable
-	db.mu.Unlock()
+	db.defined.Store(c.schemas())
 	db.announceSchema(ctx, name)
 	return db.Resource(name), nil
 }
@@ -287,15 +272,14 @@ func (db *DB) writeCatalogue(ctx context.Context, c *catalogue) error {
 
 // schema gives a resource's present schema.
 func (db *DB) schema(resource string) (*schema, error) {
-	db.mu.RLock()
-	defer db.mu.RUnlock()
-	if db.closed {
+	if db.closed.Load() {
 		return nil, fmt.Errorf("store: %s: %w", resource, ErrClosed)
 	}
-	if err := db.unusable[resource]; err != nil {
+	all := db.defined.Load()
+	if err := all.unusable[resource]; err != nil {
 		return nil, err
 	}
-	if s := db.usable[resource]; s != nil {
+	if s := all.usable[resource]; s != nil {
 		return s, nil
 	}
 	return nil, fmt.Errorf("store: %s: %w", resource, ErrNoResource)
@@ -303,16 +287,17 @@ func (db *DB) schema(resource string) (*schema, error) {
 
 // read gives a record as it is stored, nil if there is none.
 func (db *DB) read(ctx context.Context, s *schema, id string) (Record, error) {
-	rec, _, err := db.readTagged(ctx, s, id)
+	rec, _, err := db.readTagged(ctx, s, id, recordKey(s.resource, id))
 	return rec, err
 }
 
-// readTagged is read, with the tag of the object that holds the record.
-func (db *DB) readTagged(ctx context.Context, s *schema, id string) (Record, string, error) {
+// readTagged is read for a record whose key is known, with the tag of the object that
+// holds it.
+func (db *DB) readTagged(ctx context.Context, s *schema, id, key string) (Record, string, error) {
 	if unfitID(id) != "" {
 		return nil, noTag, nil // and no name of a file either
 	}
-	o, err := db.backend.get(ctx, recordKey(s.resource, id))
+	o, err := db.backend.get(ctx, key)
 	if errors.Is(err, errAbsent) {
 		return nil, noTag, nil
 	}

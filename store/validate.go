@@ -34,11 +34,11 @@ func idOf(rec Record) (id string, faults []Fault) {
 // that its attribute holds. It tells every value that does not fit, and every
 // field that is not declared.
 func (s *schema) conform(rec Record) (Record, []Fault) {
-	out := make(Record, len(rec))
 	known := 0
 	if _, ok := rec["id"]; ok {
 		known++
 	}
+	out := s.empty(len(rec) - known)
 	var faults []Fault
 	for _, a := range s.attributes {
 		v, ok := rec[a.name]
@@ -143,6 +143,9 @@ const blanks = "\t\n\f\r "
 func rules(attrs []*attribute, rec map[string]any) []Fault {
 	var faults []Fault
 	for _, a := range attrs {
+		if !a.limited() {
+			continue // not even looked up: every write pays for it
+		}
 		v := rec[a.name]
 		if v == nil {
 			continue
@@ -156,6 +159,11 @@ func rules(attrs []*attribute, rec map[string]any) []Fault {
 		}
 	}
 	return faults
+}
+
+// limited reports whether there may be a limit that values break.
+func (a *attribute) limited() bool {
+	return a.kind == kindNested || a.kind == kindEmail || a.kind == kindURL || a.min != nil || a.max != nil
 }
 
 // breaks says which limit a typed value breaks, "" if none.
@@ -205,6 +213,9 @@ func (a *attribute) breaks(v any) string {
 func missing(attrs []*attribute, rec map[string]any) []Fault {
 	var faults []Fault
 	for _, a := range attrs {
+		if !a.required && a.kind != kindNested {
+			continue
+		}
 		v := rec[a.name]
 		if a.required && v == nil {
 			faults = append(faults, Fault{a.path, "is required"})
@@ -219,6 +230,9 @@ func missing(attrs []*attribute, rec map[string]any) []Fault {
 // fill sets the defaults of absent attributes.
 func fill(attrs []*attribute, rec map[string]any) {
 	for _, a := range attrs {
+		if a.fallback == nil && a.kind != kindNested {
+			continue
+		}
 		v, ok := rec[a.name]
 		if !ok && a.fallback != nil {
 			rec[a.name] = a.fallback

@@ -24,6 +24,7 @@ const writers = 16
 // write is a mutation that was prepared under its record's lock.
 type write struct {
 	mutation
+	key     string // of the record's object
 	op      cdc.Op
 	object  object   // what to write, unless it is a delete
 	tag     string   // of what the write takes the place of, see backend.swap
@@ -31,6 +32,7 @@ type write struct {
 	wanted  bool     // a recorder wanted what it may come to when it was prepared
 	before  Record   // nil if there was none, or if nobody asked
 	after   Record   // what Get will give; nil for a delete
+	flat    bool     // nothing in after can be changed by who has a copy of it
 	added   []string // the keys of references that are new with it
 	dropped []string // and of those that are not its any more
 	asked   bool     // pending is to be had: a recorder wants what the write comes to
@@ -143,6 +145,7 @@ func join(errs []error) error {
 func (db *DB) run(ctx context.Context, s *schema, writes []*write) error {
 	keys := make([]cdc.Key, len(writes))
 	for i, w := range writes {
+		w.key = recordKey(s.resource, w.id)
 		keys[i] = cdc.Key{Resource: s.resource, RecordID: w.id}
 	}
 	release, err := db.locks.Lock(ctx, keys...)
@@ -230,7 +233,7 @@ func (db *DB) foresee(ctx context.Context, s *schema, recorder cdc.Recorder, w *
 		// before does so to announce no change that is then refused.
 		w.tag = noTag
 	case w.reads || w.retried || w.wanted:
-		now, tag, err := db.readTagged(ctx, s, w.id)
+		now, tag, err := db.readTagged(ctx, s, w.id, w.key)
 		if err != nil {
 			return err
 		}
@@ -252,21 +255,23 @@ func (db *DB) foresee(ctx context.Context, s *schema, recorder cdc.Recorder, w *
 	default:
 		w.op = cdc.Updated
 	}
-	if w.object, err = s.encode(next, db.secrets); err != nil {
+	o, same, err := s.encode(next, db.secrets)
+	if err != nil {
 		if e, ok := errors.AsType[*unfit](err); ok {
 			return invalid(s.resource, w.id, []Fault{{"", e.reason}})
 		}
 		return err
 	}
-	if size := w.object.size(); size > maxRecord {
+	w.object = o
+	if size := o.size(); size > maxRecord {
 		return invalid(s.resource, w.id, []Fault{{"", fmt.Sprintf("takes %d bytes, more than %d", size, maxRecord)}})
 	}
 	// Whoever compares what was announced with what is stored compares like with
 	// like: both are as they are read from the object.
-	if s.returns(next, w.object) {
+	if w.flat = same; same {
 		w.after = next
 		w.after["id"] = w.id
-	} else if w.after, err = s.decode(w.id, w.object, db.secrets); err != nil {
+	} else if w.after, err = s.decode(w.id, o, db.secrets); err != nil {
 		return err
 	}
 	return db.refer(s, w)
@@ -327,7 +332,7 @@ func (db *DB) apply(ctx context.Context, s *schema, w *write) error {
 		if w.op == cdc.Deleted {
 			to = nil
 		}
-		err = db.backend.swap(ctx, recordKey(s.resource, w.id), to, w.tag)
+		err = db.backend.swap(ctx, w.key, to, w.tag)
 	}
 	_, inDoubt := errors.AsType[*uncertain](err)
 	switch {
@@ -353,8 +358,11 @@ func end(p cdc.Pending, err error) {
 // result is the record for the caller, who may change it: what was announced is
 // shared with others.
 func (w *write) result() Record {
-	if w.pending == nil || w.after == nil {
+	switch {
+	case w.pending == nil || w.after == nil:
 		return w.after
+	case w.flat:
+		return maps.Clone(w.after)
 	}
 	return ownFields(w.after)
 }

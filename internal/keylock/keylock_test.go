@@ -66,6 +66,39 @@ func TestKeysDoNotWaitForEachOther(t *testing.T) {
 	})
 }
 
+// TestWhoGivesUpTakesNobodysTurn: one stops waiting at the moment at which the lock is
+// given on, and whoever it was promised to, all who go on waiting get it.
+func TestWhoGivesUpTakesNobodysTurn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var set keylock.Set
+		for round := range 300 {
+			release, err := set.Lock(t.Context(), key(1))
+			if err != nil {
+				t.Fatal(err)
+			}
+			ctx, cancel := context.WithCancel(t.Context())
+			go func() {
+				if release, err := set.Lock(ctx, key(1)); err == nil {
+					release()
+				}
+			}()
+			for range round % 3 {
+				go set.With(key(1), func() {})
+			}
+			synctest.Wait()
+			cancel()
+			release() // most often before the other can tell that it is gone
+			synctest.Wait()
+			got := false
+			go set.With(key(1), func() { got = true })
+			synctest.Wait()
+			if !got {
+				t.Fatal("the lock is held by nobody, and nobody gets it")
+			}
+		}
+	})
+}
+
 func TestWaitEndsWithItsContext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var set keylock.Set
