@@ -40,18 +40,16 @@ func journalCase(c config, emit func(line)) error {
 	if err != nil {
 		return err
 	}
-	ours := func(work func(j journal.Journal, changes []cdc.Change) error) func(string) (session, error) {
-		return func(dir string) (session, error) { return openOurs(dir, change, work) }
-	}
+	ours := func(dir string) (session, error) { return openOurs(dir, change) }
 	encoding := func(open func(string, func(int) []byte) (session, error)) func(string) (session, error) {
 		return func(dir string) (session, error) { return open(dir, encoder(&change)) }
 	}
 	contenders := []contender{
-		{"ours", ours(appendOne)},
+		{"ours", ours},
 		{"limit", encoding(openLimit)},
-		{"ours again", ours(appendOne)},
+		{"ours again", ours},
 		{"bbolt", encoding(openBolt)},
-		{"insert", ours(insertOne)},
+		{"insert", func(dir string) (session, error) { return openInsert(dir, change) }},
 		{"sqlite", encoding(openSQLite)},
 		{"bytes", func(dir string) (session, error) { return openLimit(dir, func(int) []byte { return ready }) }},
 		{"pebble", encoding(openPebble)},
@@ -117,29 +115,15 @@ func changeOf(size int) (cdc.Change, error) {
 	}
 }
 
-// appendOne is one change made durable, which is what a writer waits for.
-func appendOne(j journal.Journal, changes []cdc.Change) error {
-	return j.Append(context.Background(), changes)
-}
-
-// insertOne is all that one replicated Insert asks of the journal.
-func insertOne(j journal.Journal, changes []cdc.Change) error {
-	ticket, err := j.Begin(context.Background(), slices.Clone(changes)) // they become the journal's
-	if err == nil {
-		j.Commit(ticket, 0, nil)
-	}
-	return err
-}
-
-// own is our journal as a contender.
+// own is our journal as a contender: one change made durable, which is what a writer
+// waits for.
 type own struct {
 	fsys    disk.FS
 	journal *journal.Disk
 	changes []cdc.Change
-	work    func(journal.Journal, []cdc.Change) error
 }
 
-func openOurs(dir string, change cdc.Change, work func(journal.Journal, []cdc.Change) error) (session, error) {
+func openOurs(dir string, change cdc.Change) (*own, error) {
 	fsys, err := disk.OS(dir)
 	if err != nil {
 		return nil, err
@@ -148,9 +132,28 @@ func openOurs(dir string, change cdc.Change, work func(journal.Journal, []cdc.Ch
 	if err != nil {
 		return nil, errors.Join(err, fsys.Close())
 	}
-	return &own{fsys, j, []cdc.Change{change}, work}, nil
+	return &own{fsys, j, []cdc.Change{change}}, nil
 }
 
-func (o *own) do(int) error { return o.work(o.journal, o.changes) }
+func (o *own) do(int) error { return o.journal.Append(context.Background(), o.changes) }
 
 func (o *own) Close() error { return errors.Join(o.journal.Close(), o.fsys.Close()) }
+
+// inserting is all that one replicated Insert asks of our journal.
+type inserting struct{ *own }
+
+func openInsert(dir string, change cdc.Change) (session, error) {
+	o, err := openOurs(dir, change)
+	if err != nil {
+		return nil, err
+	}
+	return inserting{o}, nil
+}
+
+func (i inserting) do(int) error {
+	ticket, err := i.journal.Begin(context.Background(), slices.Clone(i.changes)) // they become the journal's
+	if err == nil {
+		i.journal.Commit(ticket, 0, nil)
+	}
+	return err
+}

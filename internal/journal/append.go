@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 
 	"github.com/s3db-go/replicator/cdc"
 )
@@ -15,15 +14,33 @@ const maxName = 32 << 10
 
 // Append implements [Journal]. Once the changes are on their way to the disk it
 // waits for them, whatever becomes of ctx.
+//
+// It waits in its own frame, and what is not needed then is in others: of a thousand
+// callers each one's stack has left the processor's cache when it is woken, and every
+// line of it that must come back costs as much as encoding a few fields.
 func (d *Disk) Append(ctx context.Context, changes []cdc.Change) error {
-	_, err := d.append(ctx, "", changes, nil)
-	if errors.Is(err, cdc.ErrJournalFull) {
-		err = d.insist(ctx, err, len(changes), func() error {
-			_, err := d.append(ctx, "", changes, nil)
-			return err
-		})
+	if err := ctx.Err(); err != nil || len(changes) == 0 {
+		return err
+	}
+	written, err := d.encodeAppend("", changes, nil)
+	if err == nil {
+		err = written.wait()
+	}
+	if err != nil {
+		err = d.insistOnAppend(ctx, err, changes)
 	}
 	return err
+}
+
+// insistOnAppend is what becomes of an Append that failed.
+func (d *Disk) insistOnAppend(ctx context.Context, err error, changes []cdc.Change) error {
+	if !errors.Is(err, cdc.ErrJournalFull) {
+		return err
+	}
+	return d.insist(ctx, err, len(changes), func() error {
+		_, err := d.append(ctx, "", changes, nil)
+		return err
+	})
 }
 
 // AppendTo implements [Journal]. It waits as Append does, and is refused by a full
@@ -32,7 +49,12 @@ func (d *Disk) AppendTo(ctx context.Context, destination string, changes []cdc.C
 	if err := judgeName("destination", destination); err != nil {
 		return 0, err
 	}
-	return d.append(ctx, destination, changes, w)
+	n, err := d.append(ctx, destination, changes, w)
+	if err == nil && n > 0 {
+		// The caller notes how far it got, and that must not survive what it speaks of.
+		err = d.awaitFlush(d.Stats().Durable)
+	}
+	return n, err
 }
 
 func judgeName(what, name string) error {
@@ -52,7 +74,6 @@ func (d *Disk) append(ctx context.Context, to string, changes []cdc.Change, w *W
 	if err := ctx.Err(); err != nil {
 		return 0, err
 	}
-	changes = slices.Clone(changes)
 	for {
 		kept, err := w.unchanged(changes)
 		if err != nil || len(kept) == 0 {
@@ -73,19 +94,21 @@ func (d *Disk) append(ctx context.Context, to string, changes []cdc.Change, w *W
 	}
 }
 
-// encodeAppend puts changes on their way to the disk.
+// encodeAppend puts copies of the changes on their way to the disk, each in memory of its
+// own: whoever keeps one does not keep the others with it.
 func (d *Disk) encodeAppend(to string, changes []cdc.Change, w *Watch) (waiter, error) {
 	s := d.scratch.Get().(*scratch)
-	defer s.release(&d.scratch)
 	for i := range changes {
-		s.items = append(s.items, item{index: uint32(i), change: &changes[i]})
+		s.items = append(s.items, item{index: uint32(i), change: new(changes[i])})
 	}
 	frames, err := appendAppend(s.frames, to, s.items)
-	if err != nil {
-		return waiter{}, err
+	var written waiter
+	if err == nil {
+		s.frames = frames
+		written, err = d.enqueueAppend(s, to, w)
 	}
-	s.frames = frames
-	return d.enqueueAppend(s, to, w)
+	s.release(&d.scratch)
+	return written, err
 }
 
 // errChanged: a record had a commit after the first look at the watch.
@@ -103,19 +126,20 @@ func (d *Disk) enqueueAppend(s *scratch, to string, w *Watch) (waiter, error) {
 			return waiter{}, errChanged
 		}
 	}
-	first, version := d.number(len(s.items))
-	numberAppends(s.frames, first, version)
-	for i, it := range s.items {
+	seq, version := d.number(len(s.items))
+	numberAppends(s.frames, seq, version)
+	g := d.current
+	for _, it := range s.items {
 		if to == "" {
 			d.watches.note(it.change)
 		}
-		d.current.steps = append(d.current.steps, step{
-			kind: kindAppend, committed: Entry{To: to, Change: it.change, Bytes: it.size},
-			seq: first + uint64(i), version: version + uint64(i),
-		})
+		// Nobody else has the change, so that its numbers need not wait for the disk.
+		it.change.Seq, it.change.Version = seq, version
+		seq, version = seq+1, version+1
+		g.entries = append(g.entries, Entry{To: to, Change: it.change, Bytes: it.size})
 	}
 	d.enqueue(s.frames)
-	return d.current.join(), nil
+	return g.join(), nil
 }
 
 // number gives n Seqs and Versions, the first of each. The caller holds mu.
@@ -123,6 +147,7 @@ func (d *Disk) number(n int) (seq, version uint64) {
 	seq, version = d.last+1, d.clock.Next(d.now())
 	d.last += uint64(n)
 	d.clock.Observe(version + uint64(n) - 1)
+	d.current.seq, d.current.version = d.last, d.clock.Last()
 	return seq, version
 }
 

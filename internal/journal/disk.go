@@ -73,27 +73,30 @@ type Disk struct {
 	saving  sync.Mutex
 	cursors map[string]Cursor
 
-	mu       sync.Mutex // guards everything below; never held during I/O
-	work     sync.Cond  // there is something to write, or closing is set
-	current  *group     // what is written next
-	open     map[key]Entry
+	// mu guards everything below and is never held during I/O. What every caller looks at
+	// comes first, so that two processors hand few lines of memory to each other.
+	mu       sync.Mutex
+	current  *group // what is written next
 	last     uint64 // Seq of the newest committed change
 	clock    clock.HLC
+	err      error // why nothing can be written any more
+	full     error // why no new changes can be written, nil while there is room; see full.go
+	closing  bool
 	watches  watches
+	work     sync.Cond // there is something to write, or closing is set
+	open     map[key]Entry
 	segments []segment
 	marks    map[uint64]marks // by number of segment
 	durable  uint64           // Seq of the newest change that readers may see
 	tail     tail
+	readers  []*reader     // those that are open
 	more     chan struct{} // closed when durable grows, or nothing can be read or written any more
-	err      error         // why nothing can be written any more
-	closing  bool
 
 	flushed   uint64        // Seq of the newest change that survives a loss of power
 	flushing  bool          // a flush is wanted
 	flushes   chan struct{} // closed by the next flush
 	syncTimer *time.Timer
 
-	full        error         // why no new changes can be written, nil while there is room
 	retry       bool          // look again whether there is room
 	roomy       chan struct{} // closed when there is; made with full
 	retryTimer  *time.Timer
@@ -249,11 +252,10 @@ func (d *Disk) encodeBegin(ticket Ticket, changes []cdc.Change) (waiter, error) 
 	return d.current.join(), nil
 }
 
-// enqueue adds frames, if they are not in it yet, and what they do to the group that
-// is written next. The caller holds mu.
-func (d *Disk) enqueue(frames []byte, steps ...step) {
+// enqueue adds frames to the group that is written next, in which is already what they
+// do. The caller holds mu.
+func (d *Disk) enqueue(frames []byte) {
 	d.current.frames = append(d.current.frames, frames...)
-	d.current.steps = append(d.current.steps, steps...)
 	d.work.Signal()
 }
 
@@ -281,11 +283,10 @@ func (d *Disk) over() error {
 // after Close: the announcement then stays open for the next Open to report.
 func (d *Disk) Commit(t Ticket, i int, as *cdc.Change) {
 	k := key{t, uint32(i)}
-	var replacing []byte
-	var result Entry
+	var instead *replacement
 	if as != nil {
 		var err error
-		if result, replacing, err = d.replacement(k, as); err != nil {
+		if instead, err = d.replacement(k, as); err != nil {
 			d.opts.Logger.Error("journal: a change stays open, because what was found in its place can't be written", "error", err)
 			return
 		}
@@ -296,22 +297,15 @@ func (d *Disk) Commit(t Ticket, i int, as *cdc.Change) {
 	if !ok || d.over() != nil {
 		return
 	}
-	if as == nil {
-		result = announced
-	}
 	delete(d.open, k)
-	d.last++
-	d.watches.note(result.Change)
-	version := d.clock.Next(d.now())
-	d.current.frames = appendCommit(d.current.frames, k, d.last, version, replacing)
-	d.enqueue(nil, step{
-		kind: kindCommit, key: k, announced: announced,
-		committed: result, as: replacing, seq: d.last, version: version,
-	})
+	d.watches.note(announced.Change)
+	seq, version := d.number(1)
+	d.current.commit(step{kind: kindCommit, key: k, announced: announced, as: instead, seq: seq, version: version})
+	d.work.Signal()
 }
 
 // replacement is what is committed in place of an announced change.
-func (d *Disk) replacement(k key, as *cdc.Change) (Entry, []byte, error) {
+func (d *Disk) replacement(k key, as *cdc.Change) (*replacement, error) {
 	d.mu.Lock()
 	announced, ok := d.open[k]
 	var c cdc.Change
@@ -320,11 +314,11 @@ func (d *Disk) replacement(k key, as *cdc.Change) (Entry, []byte, error) {
 	}
 	d.mu.Unlock()
 	if !ok {
-		return Entry{}, nil, nil
+		return nil, nil
 	}
 	c.Op, c.Data, c.Before, c.Origin, c.SchemaVersion = as.Op, as.Data, as.Before, as.Origin, as.SchemaVersion
 	b, err := appendChange(nil, &c)
-	return Entry{Change: &c, Bytes: len(b)}, b, err
+	return &replacement{Entry{Change: &c, Bytes: len(b)}, b}, err
 }
 
 // Abort implements [Journal]. An end that was given before is ignored, as is one
@@ -338,8 +332,8 @@ func (d *Disk) Abort(t Ticket, i int) {
 		return
 	}
 	delete(d.open, k)
-	d.current.frames = appendAbort(d.current.frames, k)
-	d.enqueue(nil, step{kind: kindAbort, key: k, announced: announced})
+	d.current.abort(step{kind: kindAbort, key: k, announced: announced})
+	d.work.Signal()
 }
 
 // Unresolved implements [Journal].

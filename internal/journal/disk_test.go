@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 
@@ -294,6 +295,37 @@ func TestBrokenForGood(t *testing.T) {
 		t.Fatal(left)
 	}
 	appendOne(t, j, "c")
+}
+
+// A reader that was behind when a write failed for good gets what was durable, and
+// nothing of what was not.
+func TestNothingOfAFailedWriteIsSeen(t *testing.T) {
+	fsys := faultfs.New()
+	j := open(t, fsys, journal.Options{})
+	defer j.Close()
+	appendOne(t, j, "a")
+	appendOne(t, j, "b")
+	r, err := j.Read(0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	settle(t, j)
+	fsys.Fail(1, 1000)
+	if err := j.Append(t.Context(), []cdc.Change{journaltest.Change("c")}); !errors.Is(err, faultfs.ErrInjected) {
+		t.Fatal(err)
+	}
+	entries, err := r.Next(1 << 20)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var seen []string
+	for _, e := range entries {
+		seen = append(seen, e.Change.RecordID)
+	}
+	if !slices.Equal(seen, []string{"a", "b"}) {
+		t.Fatal(seen)
+	}
 }
 
 // settle waits until the background is done with the next segment's file, so that

@@ -43,12 +43,10 @@ func (d *Disk) shed(g *group, full error) {
 			case kindCommit:
 				seq++
 				s.seq = seq
-				kept.frames = appendCommit(kept.frames, s.key, s.seq, s.version, s.as)
-				kept.steps = append(kept.steps, s)
+				kept.commit(s)
 			case kindAbort:
 				if !dropped[s.key] {
-					kept.frames = appendAbort(kept.frames, s.key)
-					kept.steps = append(kept.steps, s)
+					kept.abort(s)
 				}
 			}
 		}

@@ -194,7 +194,6 @@ func TestUndo(t *testing.T) {
 		{kind: kindBegin, key: key{4, 0}, announced: e(4)},
 		{kind: kindAbort, key: key{4, 0}, announced: e(4)},
 		{kind: kindAbort, key: key{2, 0}, announced: e(2)},
-		{kind: kindAppend},
 	})
 	if diff := cmp.Diff(map[key]Entry{{1, 0}: e(1), {2, 0}: e(2)}, now, cmp.AllowUnexported(key{})); diff != "" {
 		t.Fatal(diff)

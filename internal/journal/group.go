@@ -9,11 +9,13 @@ import (
 // group is what is written and flushed at once.
 type group struct {
 	frames  []byte
-	steps   []step
-	entries []Entry         // what it committed, once that is durable
+	entries []Entry         // what it commits, in order of Seq
+	seq     uint64          // of the last of them, 0 if there is none
+	version uint64          // of the same
 	begun   time.Time       // when the first version in it was given, zero before
 	callers int             // who wait for its fate, see wake.go
 	cohorts []chan struct{} // what they wait at, closed when it is known
+	steps   []step          // what becomes of announcements
 	err     error           // why it was not written; to be read after that
 }
 
@@ -34,24 +36,59 @@ func (g *group) recycled() *group {
 	return next
 }
 
-// step is what a frame does with one change.
+// step is the begin, commit or abort of one change.
 type step struct {
-	kind kind
-	key  key
-	// announced is what a begin, commit or abort is about.
+	kind      kind
+	key       key
 	announced Entry
-	// committed is what a commit, append or schema gives to the readers, and its
-	// numbers, which its change gets when it is durable.
-	committed Entry
-	as        []byte // of a commit that replaces what was announced: the change, encoded
-	seq       uint64
-	version   uint64
+	// as is what a commit puts in place of what was announced, nil if nothing.
+	as *replacement
+	// The numbers of a commit. Its change gets them when they are durable: until then it
+	// may have to be written once more as it was announced.
+	seq     uint64
+	version uint64
 }
 
-// publish gives the committed change its numbers.
-func (s *step) publish() Entry {
-	s.committed.Change.Seq, s.committed.Change.Version = s.seq, s.version
-	return s.committed
+// replacement is a change in place of the announced one.
+type replacement struct {
+	entry   Entry
+	encoded []byte
+}
+
+// committed gives what a commit gives to the readers.
+func (s *step) committed() Entry {
+	if s.as != nil {
+		return s.as.entry
+	}
+	return s.announced
+}
+
+// commit adds a commit, which has its numbers, and its frame.
+func (g *group) commit(s step) {
+	var encoded []byte
+	if s.as != nil {
+		encoded = s.as.encoded
+	}
+	g.frames = appendCommit(g.frames, s.key, s.seq, s.version, encoded)
+	g.steps = append(g.steps, s)
+	g.entries = append(g.entries, s.committed())
+	g.seq, g.version = s.seq, s.version
+}
+
+// abort adds an abort and its frame.
+func (g *group) abort(s step) {
+	g.frames = appendAbort(g.frames, s.key)
+	g.steps = append(g.steps, s)
+}
+
+// number gives what was announced and is now committed its numbers.
+func (g *group) number() {
+	for i := range g.steps {
+		if s := &g.steps[i]; s.kind == kindCommit {
+			c := s.committed().Change
+			c.Seq, c.Version = s.seq, s.version
+		}
+	}
 }
 
 // undo takes back what the steps did to the set of open announcements, the last one

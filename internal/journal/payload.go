@@ -91,32 +91,35 @@ type item struct {
 }
 
 // appendItems writes the items into as many frames as they need, without their
-// checksums. open begins a frame's payload with what stands before its items.
-func appendItems(b []byte, k kind, items []item, open func(b []byte, first int) []byte) ([]byte, error) {
+// checksums: begin frames of a ticket, or append frames for a destination, which lack
+// their numbers too.
+func appendItems(b []byte, k kind, t Ticket, to string, items []item) ([]byte, error) {
 	for i := 0; i < len(items); {
 		at := len(b)
-		b = open(reserve(b), i)
+		b = reserve(b)
+		if k == kindBegin {
+			b = binary.LittleEndian.AppendUint64(b, uint64(t))
+		} else {
+			// The place among the items, until it is replaced by a Seq.
+			b = binary.LittleEndian.AppendUint64(b, uint64(i))
+			b = binary.LittleEndian.AppendUint64(b, uint64(i))
+			b = binary.LittleEndian.AppendUint32(b, uint32(len(to)))
+			b = append(b, to...)
+		}
 		for first := i; i < len(items) && (i == first || len(b)-at < pieceSize); i++ {
+			it := &items[i]
+			b = binary.LittleEndian.AppendUint32(b, it.index)
+			b = binary.LittleEndian.AppendUint32(b, 0)
+			from := len(b)
 			var err error
-			if b, err = appendItem(b, &items[i]); err != nil {
+			if b, err = appendChange(b, it.change); err != nil {
 				return nil, err
 			}
+			it.size = len(b) - from
+			binary.LittleEndian.PutUint32(b[from-4:], uint32(it.size))
 		}
 		b = delimit(b, at, k)
 	}
-	return b, nil
-}
-
-func appendItem(b []byte, it *item) ([]byte, error) {
-	b = binary.LittleEndian.AppendUint32(b, it.index)
-	b = binary.LittleEndian.AppendUint32(b, 0)
-	at := len(b)
-	b, err := appendChange(b, it.change)
-	if err != nil {
-		return nil, err
-	}
-	it.size = len(b) - at
-	binary.LittleEndian.PutUint32(b[at-4:], uint32(it.size))
 	return b, nil
 }
 
@@ -128,16 +131,18 @@ func appendChange(b []byte, c *cdc.Change) ([]byte, error) {
 		return nil, fmt.Errorf("journal: %w", err)
 	}
 	if size := len(b) - at; size > maxChange {
-		return nil, fmt.Errorf("journal: %s: %d bytes: %w", c.RecordKey(), size, cdc.ErrTooLarge)
+		return nil, tooLarge(c, size)
 	}
 	return b, nil
 }
 
+func tooLarge(c *cdc.Change, size int) error {
+	return fmt.Errorf("journal: %s: %d bytes: %w", c.RecordKey(), size, cdc.ErrTooLarge)
+}
+
 func appendBegin(b []byte, t Ticket, items []item) ([]byte, error) {
 	at := len(b)
-	b, err := appendItems(b, kindBegin, items, func(b []byte, _ int) []byte {
-		return binary.LittleEndian.AppendUint64(b, uint64(t))
-	})
+	b, err := appendItems(b, kindBegin, t, "", items)
 	if err == nil {
 		sum(b[at:])
 	}
@@ -146,13 +151,7 @@ func appendBegin(b []byte, t Ticket, items []item) ([]byte, error) {
 
 // appendAppend leaves out the numbers and the checksum; numberAppends fills them in.
 func appendAppend(b []byte, to string, items []item) ([]byte, error) {
-	return appendItems(b, kindAppend, items, func(b []byte, first int) []byte {
-		// The place among the items, until it is replaced by a Seq.
-		b = binary.LittleEndian.AppendUint64(b, uint64(first))
-		b = binary.LittleEndian.AppendUint64(b, uint64(first))
-		b = binary.LittleEndian.AppendUint32(b, uint32(len(to)))
-		return append(b, to...)
-	})
+	return appendItems(b, kindAppend, 0, to, items)
 }
 
 // appendSchema leaves out what appendAppend does. Without a definition, the schema as

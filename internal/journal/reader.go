@@ -23,6 +23,8 @@ type reader struct {
 	names  *codec.Interner
 	failed error // the damage that was met
 	closed bool
+
+	passed uint64 // every Seq below was given out; guarded by the journal's mutex
 }
 
 // cold is a reader's way through one segment.
@@ -51,7 +53,9 @@ func (d *Disk) ReadFor(destination string, after uint64) (Reader, error) {
 	case after+1 < first:
 		return nil, fmt.Errorf("journal: seq %d is no longer there, the journal begins at %d", after+1, first)
 	}
-	return &reader{journal: d, destination: destination, next: after + 1, names: codec.NewInterner()}, nil
+	r := &reader{journal: d, destination: destination, next: after + 1, names: codec.NewInterner(), passed: after + 1}
+	d.readers = append(d.readers, r)
+	return r, nil
 }
 
 // Next implements [Reader]. After Close of the reader or the journal it gives
@@ -62,6 +66,7 @@ func (r *reader) Next(maxBytes int) ([]Entry, error) {
 	d := r.journal
 	d.mu.Lock()
 	stopped, durable := d.closing || r.closed, d.durable
+	r.passed = r.next
 	warm := r.next >= d.tail.first()
 	if !stopped && warm && r.next <= durable {
 		r.out = d.tail.read(r.out, r.destination, r.next, maxBytes)
@@ -243,6 +248,7 @@ func (r *reader) More() <-chan struct{} {
 	d := r.journal
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	r.passed = r.next
 	if d.closing || r.closed || r.next <= d.durable {
 		return d.ready
 	}
@@ -253,5 +259,19 @@ func (r *reader) More() <-chan struct{} {
 func (r *reader) Close() error {
 	r.closed = true
 	r.leave()
+	d := r.journal
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.readers = slices.DeleteFunc(d.readers, func(other *reader) bool { return other == r })
 	return nil
+}
+
+// passed is where the reader that is furthest behind stands: no reader that is open asks for
+// what is below, and none for anything if there is none. The caller holds mu.
+func (d *Disk) passed() uint64 {
+	low := d.tail.next
+	for _, r := range d.readers {
+		low = min(low, r.passed)
+	}
+	return low
 }

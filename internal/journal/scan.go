@@ -5,7 +5,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"io"
-	"slices"
 
 	"github.com/s3db-go/replicator/cdc"
 	"github.com/s3db-go/replicator/internal/codec"
@@ -154,7 +153,36 @@ type replay struct {
 	pending map[key]pending // announced and not ended
 	seq     uint64
 	version uint64
-	ticket  Ticket // the highest that was met; those that are open are among them
+	ticket  Ticket   // the highest that was met; those that are open are among them
+	spare   [][]byte // memory of announcements that were ended, for those to come
+}
+
+const (
+	// spareMost is how many are kept: about as many as are open at once under a usual load.
+	spareMost = 64
+	// spareBytes is how large one may be that is kept, so that 16 readers hold no more than
+	// 4 MiB.
+	spareBytes = 4 << 10
+)
+
+// announce keeps a change until its end comes, in the memory of one whose end came. A
+// reader meets an announcement for nearly every change, and most end a few frames later.
+func (r *replay) announce(k key, change []byte, at int64) {
+	var b []byte
+	if last := len(r.spare) - 1; last >= 0 {
+		b, r.spare = r.spare[last][:0], r.spare[:last]
+	}
+	r.pending[k] = pending{append(b, change...), at}
+}
+
+// ended forgets an announcement. What it gives is valid until the next is met.
+func (r *replay) ended(k key) (change []byte, announced bool) {
+	p, announced := r.pending[k]
+	delete(r.pending, k)
+	if n := cap(p.change); n > 0 && n <= spareBytes && len(r.spare) < spareMost {
+		r.spare = append(r.spare, p.change)
+	}
+	return p.change, announced
 }
 
 // pending is a change that is announced.
@@ -163,8 +191,8 @@ type pending struct {
 	at     int64  // where the frame stands that announces it
 }
 
-// committed is a change that a frame committed. Its bytes are valid as long as the
-// frame's payload.
+// committed is a change that a frame committed. Its bytes are valid until the next frame is
+// read.
 type committed struct {
 	kind    kind   // of the frame
 	to      string // the destination, "" for all
@@ -216,19 +244,17 @@ func (r *replay) apply(h header, b []byte, out []committed) ([]committed, error)
 		ticket := Ticket(binary.LittleEndian.Uint64(b))
 		r.ticket = max(r.ticket, ticket)
 		return out, parseItems(b[8:], func(index uint32, change []byte) {
-			r.pending[key{ticket, index}] = pending{slices.Clone(change), h.at}
+			r.announce(key{ticket, index}, change, h.at)
 		})
 	case kindCommit:
 		k, err := parseEnd(h.kind, b)
 		if err != nil {
 			return out, err
 		}
-		announced, ok := r.pending[k]
-		if !ok {
+		change, announced := r.ended(k)
+		if !announced {
 			return out, errors.New("a change is committed that was not announced")
 		}
-		delete(r.pending, k)
-		change := announced.change
 		if len(b) > 28 {
 			change = b[28:]
 		}
@@ -240,10 +266,9 @@ func (r *replay) apply(h header, b []byte, out []committed) ([]committed, error)
 		if err != nil {
 			return out, err
 		}
-		if _, ok := r.pending[k]; !ok {
+		if _, announced := r.ended(k); !announced {
 			return out, errors.New("a change is aborted that was not announced")
 		}
-		delete(r.pending, k)
 		return out, nil
 	case kindAppend:
 		if len(b) < 20 || uint64(binary.LittleEndian.Uint32(b[16:])) > uint64(len(b)-20) {

@@ -25,7 +25,9 @@ func (d *Disk) AppendSchema(ctx context.Context, resource string, version int, s
 	}
 	seq, hlc := d.number(1)
 	numberAppends(frame, seq, hlc)
-	d.enqueue(frame, step{kind: kindSchema, committed: entry, seq: seq, version: hlc})
+	entry.Change.Seq, entry.Change.Version = seq, hlc
+	d.current.entries = append(d.current.entries, entry)
+	d.enqueue(frame)
 	written := d.current.join()
 	d.mu.Unlock()
 	return written.wait()

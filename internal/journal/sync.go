@@ -7,7 +7,7 @@ import (
 
 // Sync says when what was written is flushed to the disk. Whatever it is, a segment
 // is flushed before the next one is begun, the journal before a cursor that speaks of
-// it is saved, and all at Close. A process that is killed loses nothing under any of
+// it is saved, what is appended for one destination before that returns, and all at Close. A process that is killed loses nothing under any of
 // them, since the system has what was written.
 //
 // With anything but SyncAlways a loss of power, or a crash of the system, loses what
@@ -33,6 +33,9 @@ func SyncInterval(d time.Duration) Sync { return Sync(max(d, 1)) }
 func (d *Disk) flush() error {
 	w := &d.writer
 	w.ticking = false
+	if w.failed != nil {
+		return w.failed // the system takes for flushed what it could not flush
+	}
 	if w.flushed == w.segment.end || w.file == nil {
 		return nil
 	}

@@ -6,8 +6,10 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/s3db-go/replicator/cdc"
 	"github.com/s3db-go/replicator/internal/disk/faultfs"
 	"github.com/s3db-go/replicator/internal/journal"
+	"github.com/s3db-go/replicator/internal/journal/journaltest"
 )
 
 // A loss of power at every operation: what is left is a prefix, no cursor is ahead of
@@ -48,7 +50,8 @@ func TestWeakSync(t *testing.T) {
 	}
 }
 
-// Flushes come after the interval, for a cursor, and at Close, and otherwise not.
+// Flushes come after the interval, for a cursor, for what one destination alone is sent, and
+// at Close, and otherwise not.
 func TestWhenItIsFlushed(t *testing.T) {
 	for name, tt := range map[string]struct {
 		sync  journal.Sync
@@ -78,6 +81,13 @@ func TestWhenItIsFlushed(t *testing.T) {
 				}
 				if got := fsys.count() - before; (got != 1) != (tt.sync == journal.SyncAlways) {
 					t.Errorf("%d flushes for a cursor", got)
+				}
+				before = fsys.count()
+				if _, err := j.AppendTo(t.Context(), "a", []cdc.Change{journaltest.Change("of a chunk")}, nil); err != nil {
+					t.Fatal(err)
+				}
+				if got := fsys.count() - before; got != 1 {
+					t.Errorf("%d flushes for what one destination is sent", got)
 				}
 				appendOne(t, j, "c")
 				before = fsys.count()

@@ -15,11 +15,13 @@ func (t *tail) held() []Entry { return t.entries[t.dropped:] }
 // first is the Seq of the oldest change in it; next if there is none.
 func (t *tail) first() uint64 { return t.next - uint64(len(t.held())) }
 
-// push adds the change that follows.
-func (t *tail) push(e Entry) {
-	t.entries = append(t.entries, e)
-	t.next = e.Change.Seq + 1
-	t.bytes += e.Bytes
+// push adds the changes that follow.
+func (t *tail) push(entries ...Entry) {
+	t.entries = append(t.entries, entries...)
+	t.next += uint64(len(entries))
+	for i := range entries {
+		t.bytes += entries[i].Bytes
+	}
 }
 
 // shrink drops the oldest until the rest fits.

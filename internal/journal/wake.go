@@ -59,7 +59,7 @@ func (d *Disk) gather(woken int) {
 	for range turns {
 		runtime.Gosched()
 		d.mu.Lock()
-		n := len(d.current.steps)
+		n := len(d.current.frames)
 		d.mu.Unlock()
 		if n == here {
 			return

@@ -97,6 +97,12 @@ func (all watches) begin(mu *sync.Mutex) *Watch {
 
 // note tells every watch of a commit.
 func (all watches) note(c *cdc.Change) {
+	if len(all) > 0 { // which is seldom, and a loop over a map is not free without it
+		all.noteAll(c)
+	}
+}
+
+func (all watches) noteAll(c *cdc.Change) {
 	for w := range all {
 		if w.full {
 			continue

@@ -153,7 +153,7 @@ func (d *Disk) write() {
 func (d *Disk) take(empty *group) (g *group, flush bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	for !d.retry && !d.flushing && (len(d.current.steps) == 0 || d.full != nil) {
+	for !d.retry && !d.flushing && (len(d.current.frames) == 0 || d.full != nil) {
 		if d.closing {
 			return nil, false
 		}
@@ -180,7 +180,7 @@ func (d *Disk) store(g *group) error {
 		d.roomAgain()
 		return nil
 	}
-	if errors.Is(first, cdc.ErrJournalFull) {
+	if errors.Is(first, cdc.ErrJournalFull) || w.failed != nil {
 		return first
 	}
 	d.opts.Logger.Warn("journal: a write failed; it is repeated in a new segment",
@@ -267,36 +267,34 @@ func (d *Disk) set(g *group) error {
 		d.syncTimer.Reset(time.Duration(d.opts.Sync))
 	}
 	w.segment.size = max(w.segment.size, w.segment.end)
-	for _, s := range g.steps {
-		if s.committed.Change != nil {
-			w.seq, w.version = s.seq, s.version
-		}
+	if g.seq > 0 {
+		w.seq, w.version = g.seq, g.version
 	}
 	return nil
 }
 
 // publish shows to the readers what a group committed.
 func (d *Disk) publish(g *group) {
+	var entries []Entry
 	if g.err == nil {
-		for i := range g.steps {
-			if g.steps[i].committed.Change != nil {
-				g.entries = append(g.entries, g.steps[i].publish())
-			}
-		}
+		g.number()
+		entries = g.entries
 	}
+	// Nobody else changes the tail, and what is pushed lies behind all that readers see.
+	pushed := d.tail
+	pushed.push(entries...)
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	d.tail = pushed
 	d.err = g.err
 	d.segments[len(d.segments)-1] = d.writer.segment
-	for _, e := range g.entries {
-		d.tail.push(e)
-	}
+	d.tail.forget(d.passed() - 1)
 	d.tail.shrink(d.opts.TailBytes)
 	d.durable = d.writer.seq
 	if d.opts.Sync == SyncAlways {
 		d.flushed = d.durable
 	}
-	if len(g.entries) > 0 || g.err != nil {
+	if len(entries) > 0 || g.err != nil {
 		close(d.more)
 		d.more = make(chan struct{})
 	}
