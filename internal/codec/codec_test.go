@@ -3,6 +3,7 @@ package codec_test
 import (
 	"bytes"
 	"encoding/hex"
+	"fmt"
 	"maps"
 	"math"
 	"slices"
@@ -363,6 +364,60 @@ func TestAllocations(t *testing.T) {
 	// The names of ten fields, twice, and of the resource.
 	if without-with != 21 {
 		t.Errorf("decoding allocates %v times with interned names, %v without; want 21 less", with, without)
+	}
+}
+
+// Short strings come into the map together, long ones and what is no string alone: any
+// number of them, in any mixture.
+func TestAnyNumberOfStringsComesBack(t *testing.T) {
+	for n := range 40 {
+		for _, size := range []int{0, 1, 63, 64, 65} {
+			want := cdc.Record{"list": []any{"a", "b"}, "long": strings.Repeat("l", 100), "number": int64(n)}
+			for i := range n {
+				want[fmt.Sprint("field", i)] = strings.Repeat(string(rune('a'+i)), size)
+			}
+			b, err := codec.AppendRecord(nil, want)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got, err := codec.DecodeRecord(b, nil)
+			if diff := cmp.Diff(want, got, exactly); err != nil || diff != "" {
+				t.Fatalf("%d strings of %d bytes: %v %s", n, size, err, diff)
+			}
+		}
+	}
+}
+
+// Eight short strings are one text and one array of values.
+func TestShortStringsAreAllocatedTogether(t *testing.T) {
+	allocations := func(value any) float64 {
+		r := cdc.Record{}
+		for i := range 8 {
+			r[fmt.Sprint("field", i)] = value
+		}
+		b, err := codec.AppendRecord(nil, r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		in := codec.NewInterner()
+		return testing.AllocsPerRun(100, func() { codec.DecodeRecord(b, in) })
+	}
+	if n := allocations("a short string") - allocations(nil); n != 2 {
+		t.Errorf("eight short strings take %v allocations, want 2", n)
+	}
+}
+
+// Two names that look alike to the table of recent ones are both remembered.
+func TestNamesThatLookAlikeAreInterned(t *testing.T) {
+	b, err := codec.AppendRecord(nil, cdc.Record{"billing_name": nil, "billing_rime": nil})
+	if err != nil {
+		t.Fatal(err)
+	}
+	in := codec.NewInterner()
+	with := testing.AllocsPerRun(100, func() { codec.DecodeRecord(b, in) })
+	without := testing.AllocsPerRun(100, func() { codec.DecodeRecord(b, nil) })
+	if without-with != 2 {
+		t.Errorf("decoding allocates %v times with interned names, %v without; want 2 less", with, without)
 	}
 }
 

@@ -14,9 +14,12 @@ import (
 // else. The result shares no memory with b. Names are taken from in, which may be
 // nil. An error says what is wrong and at which byte; it quotes none of the
 // content.
-func DecodeChange(b []byte, in *Interner) (cdc.Change, error) {
+//
+// Short strings of a record share memory with one another: who keeps one of them for
+// long keeps some more. RecordID is none of them, nor are names.
+func DecodeChange(b []byte, in *Interner) (c cdc.Change, err error) {
 	d := decoder{b: b, in: in}
-	c := d.change()
+	d.change(&c)
 	if err := d.finish(); err != nil {
 		return cdc.Change{}, fmt.Errorf("codec: change: %w", err)
 	}
@@ -33,9 +36,8 @@ type decoder struct {
 	err     error
 }
 
-func (d *decoder) change() cdc.Change {
+func (d *decoder) change(c *cdc.Change) {
 	d.expect(changeV1)
-	var c cdc.Change
 	if c.Op = cdc.Op(d.byte()); !c.Op.Single() {
 		d.fail("unknown operation")
 	}
@@ -55,7 +57,6 @@ func (d *decoder) change() cdc.Change {
 	c.Trace = string(d.text())
 	c.Data = d.fields(0)
 	c.Before = d.fields(0)
-	return c
 }
 
 // fields takes the depth of the values, as appendFields does.
@@ -65,14 +66,19 @@ func (d *decoder) fields(depth int) map[string]any {
 		return nil
 	}
 	m := make(map[string]any, n)
+	var some strings
 	for range n {
 		name := d.in.name(d.text())
-		v := d.value(depth)
+		if d.next(tagString) {
+			some.put(m, name, d.text())
+		} else {
+			m[name] = d.value(depth)
+		}
 		if d.err != nil {
 			return nil
 		}
-		m[name] = v
 	}
+	some.flush(m)
 	if len(m) != n {
 		d.fail("a name occurs twice")
 	}
@@ -158,6 +164,15 @@ func (d *decoder) time() time.Time {
 
 func (d *decoder) text() []byte { return d.take(d.uvarint()) }
 
+// next reports whether the next byte is this one, and steps over it.
+func (d *decoder) next(b byte) bool {
+	if d.err != nil || d.off == len(d.b) || d.b[d.off] != b {
+		return false
+	}
+	d.off++
+	return true
+}
+
 // count reads the number of elements, each of which takes at least size bytes; not
 // ok is nil. All elements of the input together can't need more than the input,
 // so nothing that nested claims ask for adds up to more than a multiple of it.
@@ -178,6 +193,10 @@ func (d *decoder) count(size int) (n int, ok bool) {
 func (d *decoder) uvarint() uint64 {
 	if d.err != nil {
 		return 0
+	}
+	if d.off < len(d.b) && d.b[d.off] < 0x80 { // as most are
+		d.off++
+		return uint64(d.b[d.off-1])
 	}
 	x, n := binary.Uvarint(d.b[d.off:])
 	if n <= 0 {

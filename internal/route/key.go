@@ -32,32 +32,42 @@ func keyColumns(rule, target []string, record cdc.Record) []string {
 }
 
 // keyOf gives the key columns of a record with their values, and recordID for an
-// id that the record does not have.
-func keyOf(columns []string, record cdc.Record, recordID string) (cdc.Record, error) {
+// id that the record does not have; and its lane, the text that two keys share only if they
+// are equal. An id is its own text.
+func keyOf(columns []string, record cdc.Record, recordID string) (key cdc.Record, lane string, err error) {
 	if columns == nil {
 		columns = []string{idColumn}
 	}
-	key := make(cdc.Record, len(columns))
+	key = make(cdc.Record, len(columns))
+	var v any
 	for _, column := range columns {
-		v, present := record[column]
+		var present bool
+		v, present = record[column]
 		switch v.(type) {
 		case nil:
 			switch {
 			case !present && column == idColumn:
 				v = recordID
 			case record == nil:
-				return nil, fmt.Errorf("key column %q can't be told: the record's last state is not known", column)
+				return nil, "", fmt.Errorf("key column %q can't be told: the record's last state is not known", column)
 			case !present:
-				return nil, fmt.Errorf("key column %q is missing", column)
+				return nil, "", fmt.Errorf("key column %q is missing", column)
 			default:
-				return nil, fmt.Errorf("key column %q is nil", column)
+				return nil, "", fmt.Errorf("key column %q is nil", column)
 			}
 		case []any, map[string]any:
-			return nil, fmt.Errorf("key column %q holds a list or an object, which can't be a key", column)
+			return nil, "", fmt.Errorf("key column %q holds a list or an object, which can't be a key", column)
 		}
 		key[column] = v
 	}
-	return key, nil
+	id, ok := v.(string)
+	switch {
+	case !ok || len(columns) > 1 || columns[0] != idColumn || strings.HasPrefix(id, "\x00"):
+		return key, laneOf(key), nil
+	case id == recordID:
+		return key, recordID, nil // which holds no memory of the record, as a lane may for long
+	}
+	return key, strings.Clone(id), nil
 }
 
 // hasKey reports whether the record's key is this one.
@@ -74,13 +84,9 @@ func hasKey(record, key cdc.Record, recordID string) bool {
 	return true
 }
 
-// lane gives the text that two keys share only if they are equal. An id is its own
-// text; that of any other key begins with a NUL and names the columns and the types
-// of their values.
-func lane(key cdc.Record) string {
-	if id, ok := key[idColumn].(string); ok && len(key) == 1 && !strings.HasPrefix(id, "\x00") {
-		return id
-	}
+// laneOf gives the lane of a key that is not just an id. It begins with a NUL and names the
+// columns and the types of their values.
+func laneOf(key cdc.Record) string {
 	b := make([]byte, 0, 64)
 	for _, column := range slices.Sorted(maps.Keys(key)) {
 		b = append(b, 0)

@@ -4,8 +4,10 @@ import (
 	"maps"
 	"math"
 	"slices"
+	"strings"
 	"testing"
 	"time"
+	"unsafe"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -131,6 +133,21 @@ func TestTheLaneOfAnIDIsTheID(t *testing.T) {
 	for want, data := range map[string]cdc.Record{"u1": {"name": "Ann"}, "other": {"id": "other"}} {
 		if v := delivered(t, route.Rule{}, route.Options{}, inserted(data)); v.Lane != want {
 			t.Errorf("lane %q, want %q", v.Lane, want)
+		}
+	}
+}
+
+// A lane may be kept for long when its change is not: it holds no memory of the record, of
+// which one string may be a part of many.
+func TestLaneHoldsNoMemoryOfTheRecord(t *testing.T) {
+	text := strings.Clone("u1 and other content")
+	for name, id := range map[string]string{"the record's id": text[:2], "another": text[3:6]} {
+		v := delivered(t, route.Rule{}, route.Options{}, inserted(cdc.Record{"id": id}))
+		if v.Lane != id || v.Delivery.OrderKey != id {
+			t.Errorf("%s: lane %q, ordering key %q", name, v.Lane, v.Delivery.OrderKey)
+		}
+		if unsafe.StringData(v.Lane) == unsafe.StringData(id) {
+			t.Errorf("%s: the lane is a part of the record's text", name)
 		}
 	}
 }

@@ -224,6 +224,13 @@ func (r *Router) limits(target string) (l cdc.Limits, err error) {
 
 // shape fills in the delivery and its lanes.
 func (r *Router) shape(v *Verdict, rule *Rule, c *cdc.Change, limits cdc.Limits, secrets []cdc.Field) (skip string, err error) {
+	var order string
+	if rule.OrderBy != nil { // first, so that what fails stands where it would have gone
+		v.Grouped = true
+		if v.Lane, v.OldLane, order, err = rule.order(c); err != nil {
+			return "", err
+		}
+	}
 	pass := rule.pass(limits)
 	data, before := pass.record(c.Data, secrets, ""), pass.record(c.Before, secrets, "")
 
@@ -247,30 +254,31 @@ func (r *Router) shape(v *Verdict, rule *Rule, c *cdc.Change, limits cdc.Limits,
 	}
 
 	columns := keyColumns(rule.Key, limits.Key, record)
-	key, err := keyOf(columns, record, c.RecordID)
+	key, lane, err := keyOf(columns, record, c.RecordID)
 	if err != nil {
 		return "", err
 	}
 	if limits.Rows == cdc.RowsMerged && c.Op == cdc.Updated {
 		record = withRemoved(record, was, key)
 	}
-	v.Lane = lane(key)
-	v.Delivery = cdc.Delivery{Change: *c, Target: v.Target, Key: key, OrderKey: v.Lane, Record: record, Before: was}
+	if !v.Grouped {
+		v.Lane, order = lane, lane
+	}
 	d := &v.Delivery
+	d.Change = *c
 	d.Data, d.Change.Before = nil, nil
+	d.Target, d.Key, d.OrderKey, d.Record, d.Before = v.Target, key, order, record, was
 	if c.Op == cdc.Deleted {
 		d.Record, d.Before = nil, record
 	}
 	if was != nil && !hasKey(was, key, c.RecordID) {
-		if old, err := keyOf(columns, was, c.RecordID); err == nil {
-			d.OldKey, v.OldLane = old, lane(old)
+		if old, lane, err := keyOf(columns, was, c.RecordID); err == nil {
+			if d.OldKey = old; !v.Grouped {
+				v.OldLane = lane
+			}
 		}
 	}
-	if rule.OrderBy != nil {
-		v.Grouped = true
-		v.Lane, v.OldLane, d.OrderKey, err = rule.order(c)
-	}
-	return "", err
+	return "", nil
 }
 
 // Shape gives the schema of what a rule sends of a resource to its target, made of the
