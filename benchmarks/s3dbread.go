@@ -138,18 +138,16 @@ func readServer(c config, connection string, records int, emit func(line)) (err 
 	if err != nil {
 		return err
 	}
-	limit := func() (pace, error) { return listAndGetAll(client, bucket, records) }
+	limit := func() (pace, error) { return getAll(client, bucket, records) }
 	samples, err := inTurns(c, readsAtATime, []turn{
 		{"ours", func() (pace, error) { return listAll(orders, records) }}, {"limit", limit},
-		{"names known", func() (pace, error) { return getAll(client, bucket, records) }}, {"limit again", limit},
+		{"list and get", func() (pace, error) { return listAndGetAll(client, bucket, records) }}, {"limit again", limit},
 	})
 	if err != nil {
 		return err
 	}
 	emit(readLine("server", records, "limit", samples))
-	known := readLine("server-names-known", records, "names known", samples)
-	known.RatioLimit = 0 // nobody who reads a resource is told its names
-	emit(known)
+	emit(readLine("server-listed", records, "list and get", samples))
 	cpu := samples["ours"].cpu
 	emit(line{
 		Case: fmt.Sprintf("s3db-read-cpu/%d", records), Ours: round(cpu.median()), Limit: round(samples["limit"].cpu.median()),
@@ -162,8 +160,8 @@ func readServer(c config, connection string, records int, emit func(line)) (err 
 	return nil
 }
 
-// getAll gets the same objects, whose keys are known, as many at a time, and does nothing
-// with them.
+// getAll gets the same objects, as many at a time, and does nothing with them. It is told
+// the keys, as nobody is who reads a resource.
 func getAll(client *s3.Client, bucket string, records int) (pace, error) {
 	s := beginStretch()
 	err := share(readsAtATime, records, func(i int) error {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"cloud.google.com/go/bigquery/storage/apiv1/storagepb"
 	"cloud.google.com/go/bigquery/storage/managedwriter"
@@ -48,7 +49,8 @@ func (d *Driver) deliver(ctx context.Context, c *clients, batch []cdc.Delivery, 
 		}
 		return
 	}
-	w := &writer{d: d, c: c, t: t, batch: batch, errs: errs, done: make([]bool, len(batch))}
+	w := &writer{d: d, c: c, t: t, e: d.buffers.Get().(*encoder), batch: batch, errs: errs, done: make([]bool, len(batch))}
+	defer func() { d.buffers.Put(w.e) }()
 	for {
 		if err := w.prepare(ctx); err != nil {
 			w.fail(fmt.Errorf("bigquery: %s: %w", t.name, err))
@@ -75,6 +77,7 @@ type writer struct {
 	d     *Driver
 	c     *clients
 	t     *target
+	e     *encoder
 	batch []cdc.Delivery
 	errs  []error // as batch
 	done  []bool  // as batch: written, or refused
@@ -178,10 +181,12 @@ func (w *writer) send(ctx context.Context, rows []row) (failed []row, err error)
 func (w *writer) round(ctx context.Context, s *stream, rows []row) (refused, failed []row, err error) {
 	requests := w.split(rows)
 	results := make([]*managedwriter.AppendResult, len(requests))
+	data := slices.Grow(w.e.data[:0], len(rows))
+	w.e.data = data
 	for i, request := range requests {
-		data := make([][]byte, len(request))
-		for j, r := range request {
-			data[j] = r.data
+		data = data[len(data):]
+		for _, r := range request {
+			data = append(data, r.data)
 		}
 		if results[i], err = s.managed.AppendRows(ctx, data); err != nil {
 			w.spoil(ctx, s)
@@ -214,8 +219,10 @@ func (w *writer) round(ctx context.Context, s *stream, rows []row) (refused, fai
 	return refused, failed, err
 }
 
-// spoil gives up a stream, unless it was the caller who did not wait.
+// spoil gives up a stream, unless it was the caller who did not wait. The client may
+// still read what it was to send, so that this memory is not used again.
 func (w *writer) spoil(ctx context.Context, s *stream) {
+	w.e = new(encoder)
 	if !errors.Is(ctx.Err(), context.Canceled) {
 		w.d.retire(w.t, s)
 	}
@@ -236,6 +243,9 @@ func (w *writer) refuse(request []row, faults []*storagepb.RowError) (some bool)
 
 // standing gives the rows of deliveries that have not failed.
 func (w *writer) standing(rows []row) []row {
+	if !slices.ContainsFunc(rows, func(r row) bool { return w.errs[r.at] != nil }) {
+		return rows
+	}
 	out := rows[:0:0]
 	for _, r := range rows {
 		if w.errs[r.at] == nil {

@@ -101,6 +101,7 @@ type Driver struct {
 	opts    Options
 	logger  *slog.Logger
 	closing sync.WaitGroup // streams that are
+	buffers sync.Pool      // of *encoder
 
 	mu      sync.Mutex // guards what follows
 	clients *clients   // nil if not open
@@ -123,6 +124,7 @@ func New(opts Options) *Driver {
 	if d.logger == nil {
 		d.logger = slog.New(slog.DiscardHandler)
 	}
+	d.buffers.New = func() any { return new(encoder) }
 	return d
 }
 

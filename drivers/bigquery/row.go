@@ -25,32 +25,40 @@ type lacking struct {
 	key     map[string]any // the columns of a key; only known if there is no table
 }
 
-// encoder makes rows of deliveries, for a table as it is known.
+// encoder makes rows of deliveries, for a table as it is known. Its memory is used again.
 type encoder struct {
 	t       *target
 	table   *table // nil if it is not known; then only what it lacks is found
 	buf     []byte
 	rows    []row
-	set     []int // by column, the row that gave it last
-	row     int   // counts the rows
+	data    [][]byte // those of the rows that are sent
+	set     []int    // by column, the row that gave it last
+	row     int      // counts the rows
 	missing lacking
 }
 
 // encode makes the rows of the deliveries that are not done. What is wrong with single
 // ones is noted with them.
 func (w *writer) encode() lacking {
-	e := &encoder{t: w.t, table: w.table, missing: lacking{columns: map[string]any{}}}
+	e := w.e
+	e.t, e.table, e.missing = w.t, w.table, lacking{columns: map[string]any{}}
+	e.buf, e.rows, e.row = e.buf[:0], slices.Grow(e.rows[:0], len(w.batch)), 0
 	if w.table != nil {
-		e.set = make([]int, len(w.table.fields.columns))
+		columns := len(w.table.fields.columns)
+		e.set = slices.Grow(e.set[:0], columns)[:columns]
+		clear(e.set)
 	}
-	e.rows = make([]row, 0, len(w.batch))
+	rekeys := w.rekeys()
 	for i := range w.batch {
 		if w.done[i] {
 			continue
 		}
 		w.errs[i] = nil
-		before := len(e.rows)
-		if err := e.delivery(i, w.rekeyed(&w.batch[i])); err != nil {
+		d, before := &w.batch[i], len(e.rows)
+		if rekeys {
+			d = w.rekeyed(d)
+		}
+		if err := e.delivery(i, d); err != nil {
 			e.rows = e.rows[:before]
 			w.errs[i] = cdc.Permanent(fmt.Errorf("bigquery: %s: %w", w.t.name, err))
 		}
@@ -75,13 +83,8 @@ func (e *encoder) delivery(at int, d *cdc.Delivery) error {
 	if err := e.key(d.Key); err != nil {
 		return err
 	}
-	for field, v := range d.Record {
-		if _, is := d.Key[field]; is {
-			continue
-		}
-		if err := e.put(field, v); err != nil {
-			return err
-		}
+	if err := e.fields(d.Record, d.Key); err != nil {
+		return err
 	}
 	e.captured(at, start, "UPSERT", d.Version)
 	return nil
@@ -139,10 +142,8 @@ func (e *encoder) change(at int, d *cdc.Delivery) error {
 	if record == nil {
 		record = d.Before
 	}
-	for field, v := range record {
-		if err := e.put(field, v); err != nil {
-			return err
-		}
+	if err := e.fields(record, nil); err != nil {
+		return err
 	}
 	for field, v := range d.Key {
 		if e.table == nil {
@@ -239,9 +240,49 @@ func (e *encoder) lackKey(key cdc.Record) {
 	}
 }
 
-// put sets one column.
+// fields sets the columns of a record, but those of the key, which are set. It asks the
+// record for each column: nearly always that is all there is, and then no column has to
+// be looked up by its field.
+func (e *encoder) fields(record, key cdc.Record) error {
+	taken := 0
+	if e.table != nil {
+		for i := range e.table.fields.columns {
+			c := &e.table.fields.columns[i]
+			v, ok := record[c.name]
+			if !ok || e.reserved(c.name) {
+				continue
+			}
+			taken++
+			if _, is := key[c.name]; is {
+				continue
+			}
+			if err := e.column(i, c.name, v); err != nil {
+				return err
+			}
+		}
+	}
+	if taken == len(record) {
+		return nil
+	}
+	for field, v := range record {
+		if _, is := key[field]; is || e.table != nil && e.table.fields.has(field) && !e.reserved(field) {
+			continue
+		}
+		if err := e.put(field, v); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// reserved reports whether a field has the name of a column that the driver writes.
+func (e *encoder) reserved(field string) bool {
+	return e.t.mode != Mutable && isOwn(strings.ToLower(field))
+}
+
+// put sets the column of a field.
 func (e *encoder) put(field string, v any) error {
-	if e.t.mode != Mutable && isOwn(strings.ToLower(field)) {
+	if e.reserved(field) {
 		return fmt.Errorf("field %q has the name of a column that the driver writes", field)
 	}
 	i, known := 0, false
@@ -257,6 +298,11 @@ func (e *encoder) put(field string, v any) error {
 		}
 		return nil // of what was never anything but nil, there need not be a column
 	}
+	return e.column(i, field, v)
+}
+
+// column sets one column with the value of a field.
+func (e *encoder) column(i int, field string, v any) error {
 	c := &e.table.fields.columns[i]
 	if e.set[i] == e.row {
 		return fmt.Errorf("field %q and another become the same column %q", field, c.name)
@@ -273,11 +319,16 @@ func (e *encoder) put(field string, v any) error {
 	return nil
 }
 
+// rekeys reports whether the table has a primary key, and no column for the key of those
+// that have no other.
+func (w *writer) rekeys() bool {
+	return w.table != nil && w.t.mode == Mutable && len(w.table.primary) > 0 && w.table.fields.column("id") == nil
+}
+
 // rekeyed gives a delivery that was routed before the table's primary key was known,
-// with that key: BigQuery may not have answered when it was asked for. Such a one has
-// the key of those that have no other, and the table no such column.
+// with that key: BigQuery may not have answered when it was asked for.
 func (w *writer) rekeyed(d *cdc.Delivery) *cdc.Delivery {
-	if w.table == nil || w.t.mode != Mutable || len(d.Key) != 1 || !d.Key.Has("id") || len(w.table.primary) == 0 || w.table.fields.column("id") != nil {
+	if len(d.Key) != 1 || !d.Key.Has("id") {
 		return d
 	}
 	key := w.table.primary

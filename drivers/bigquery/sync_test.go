@@ -296,8 +296,30 @@ func TestNamesThatNoColumnHas(t *testing.T) {
 	if cdc.FaultOf(errs[0]) != cdc.RecordFault {
 		t.Errorf("two fields that become one column: %v", errs[0])
 	}
-	mustApply(t, d, put(4, "people", id("a"), cdc.Record{"NAME": "Ann"})) // names have no case
-	s.holds(t, "people", "id", cdc.Record{"id": "a", "name": "Ann"}, cdc.Record{"id": "b", "name": "Bob"})
+	mustApply(t, d, put(4, "people", id("a"), cdc.Record{"NAME": "Ann", "Shoe": int64(40)})) // names have no case
+	mustApply(t, d, put(5, "people", id("b"), cdc.Record{"name": "Bob", "shoe": int64(41)}))
+	s.holds(t, "people", "id", cdc.Record{"id": "a", "name": "Ann", "Shoe": int64(40)}, cdc.Record{"id": "b", "name": "Bob", "Shoe": int64(41)})
+}
+
+// TestFieldsNamedAsOwnColumns are refused in every case where the driver writes the column,
+// and nowhere else.
+func TestFieldsNamedAsOwnColumns(t *testing.T) {
+	s := newServer(t)
+	o := s.options()
+	o.Tables = map[string]bigquery.Table{"log": {Mutability: bigquery.AppendOnly}}
+	d := open(t, o)
+	for _, name := range []string{"_operation_type", "_Change_ID"} {
+		for n := range uint64(2) { // at first there is no table
+			errs := apply(t, d, put(2*n+1, "log", id("a"), cdc.Record{name: "x"}), put(2*n+2, "log", id("b"), cdc.Record{"name": "Bob"}))
+			if cdc.FaultOf(errs[0]) != cdc.RecordFault || errs[1] != nil {
+				t.Errorf("%q: %v", name, errs)
+			}
+		}
+	}
+	mustApply(t, d, put(9, "people", id("a"), cdc.Record{"_operation_type": "x"}))
+	if rows := s.read(t, "people"); len(rows) != 1 || rows[0]["_operation_type"] != "x" {
+		t.Errorf("a table of records: %v", rows)
+	}
 }
 
 // TestTheTablesOwnKey: records are found by the primary key of a table that was there.

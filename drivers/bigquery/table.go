@@ -120,6 +120,12 @@ func (s *fieldSet) column(name string) *column {
 	return &s.columns[i]
 }
 
+// has reports whether there is a column of exactly that name.
+func (s *fieldSet) has(name string) bool {
+	i, ok := s.index[name]
+	return ok && s.columns[i].name == name
+}
+
 func (s *fieldSet) find(name string) (int, bool) {
 	i, ok := s.index[name]
 	if !ok {

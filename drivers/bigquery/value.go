@@ -261,7 +261,7 @@ func (c *column) decimal(v any) (string, string) {
 	text := d.String()
 	whole, fraction, _ := strings.Cut(strings.TrimPrefix(text, "-"), ".")
 	if len(strings.TrimRight(fraction, "0")) > c.scale {
-		return "", fmt.Sprintf("takes %d digits after the point, and would drop the others", c.scale)
+		return "", fmt.Sprintf("has the scale %d, and would drop digits after the point", c.scale)
 	}
 	if len(strings.TrimLeft(whole, "0")) > c.whole || c.kind == kindBigNumeric && len(whole) == 39 && !inBigNumeric(d) {
 		return "", "is out of range"

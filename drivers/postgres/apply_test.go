@@ -197,6 +197,28 @@ func TestOneBadRowInAThousand(t *testing.T) {
 	}
 }
 
+// TestATriggersOwnError has a code that nobody knows: it may be the record's, and neither
+// stops the destination nor fails its neighbours.
+func TestATriggersOwnError(t *testing.T) {
+	url := testbed.Postgres(t)
+	exec(t, url, `CREATE TABLE people (id text PRIMARY KEY, age bigint)`,
+		`CREATE FUNCTION grown() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+			IF NEW.age < 18 THEN RAISE EXCEPTION 'of %', NEW.age USING ERRCODE = 'ZZ042'; END IF; RETURN NEW; END $$`,
+		`CREATE TRIGGER grown BEFORE INSERT ON people FOR EACH ROW EXECUTE FUNCTION grown()`)
+	d := open(t, postgres.Options{ConnectionString: url})
+	errs := apply(t, d, put(1, "people", id("a"), cdc.Record{"age": int64(40)}), put(2, "people", id("b"), cdc.Record{"age": int64(17)}),
+		put(3, "people", id("c"), cdc.Record{"age": int64(50)}))
+	if errs[0] != nil || errs[2] != nil {
+		t.Errorf("its neighbours failed too: %v", errs)
+	}
+	if err := errs[1]; err == nil || cdc.FaultOf(err) != cdc.Transient || strings.Contains(err.Error(), "17") {
+		t.Errorf("the row: %v %v", cdc.FaultOf(err), err)
+	}
+	if n := len(read(t, url, "people")); n != 2 {
+		t.Errorf("%d rows arrived", n)
+	}
+}
+
 // TestSecondaryConstraints: what a neighbour's change may heal is no fault of the
 // record, and nobody else fails with it.
 func TestSecondaryConstraints(t *testing.T) {

@@ -45,7 +45,9 @@ func judge(ctx context.Context, err error) error {
 	return text
 }
 
-// faultOf says whose fault an error with that code is.
+// faultOf says whose fault an error with that code is. A code that is not listed may be
+// a record's own, as what a trigger raises: as the destination's, one record would hold
+// up all the others for ever.
 func faultOf(code string) cdc.Fault {
 	switch code {
 	case "57014": // somebody cancelled the statement
@@ -53,28 +55,30 @@ func faultOf(code string) cdc.Fault {
 	case "23502", "23514":
 		return cdc.RecordFault
 	}
-	switch code[:min(len(code), 2)] {
+	switch class(code) {
 	case "21", "22", "44", "54":
 		return cdc.RecordFault
-	case "23", // what a neighbour's change may heal
-		"40", "55", "P0":
-		return cdc.Transient
+	case "08", "0A", "25", "26", "28", "3D", "3F", "42", "53", "57", "58", "F0":
+		return cdc.DestinationFault
 	}
-	return cdc.DestinationFault
+	return cdc.Transient
 }
 
-// divisible reports whether an error is that of single rows, so that the others may
+// class gives the part of a code that tells what kind of error it is.
+func class(code string) string { return code[:min(len(code), 2)] }
+
+// divisible reports whether an error may be that of single rows, so that the others may
 // go without them.
 func divisible(err error) bool {
 	pg, ok := errors.AsType[*pgconn.PgError](err)
-	if !ok {
+	if !ok || faultOf(pg.Code) == cdc.DestinationFault {
 		return false
 	}
-	switch pg.Code[:min(len(pg.Code), 2)] {
-	case "21", "22", "23", "44", "54", "P0":
-		return true
+	switch class(pg.Code) {
+	case "40", "55", "57": // of the moment, and of whoever else was there
+		return false
 	}
-	return false
+	return true
 }
 
 // isDuplicate reports whether there is a row already that has a unique value of one that

@@ -145,7 +145,9 @@ func typeOf(t cdc.Type) string {
 }
 
 // fits reports whether a column takes values of the type that a field would get, at
-// least some of them. Of types that it does not know it believes that they do.
+// least those that such a field is likely to have. Times, and numbers of many digits,
+// are often kept as text; whole numbers are not. Of types that it does not know it
+// believes that they fit.
 func fits(there, wanted schema.Column) bool {
 	have, _, _ := strings.Cut(there.Type, "(")
 	if strings.HasSuffix(there.Type, "[]") {
@@ -163,7 +165,7 @@ func fits(there, wanted schema.Column) bool {
 	case "jsonb":
 		return oneOf(have, "json", "jsonb", "text", "character varying", "array") || !known(have)
 	}
-	return !oneOf(have, "boolean", "bytea")
+	return !oneOf(have, "boolean", "bytea", "smallint", "integer", "bigint", "real", "double precision")
 }
 
 func temporal(name string) bool {

@@ -58,14 +58,18 @@ func (w *writer) scatter() lacking {
 	}
 	s.values, s.words = w.e.room(rows*s.columns, 2*rows*((s.columns+63)/64))
 	w.rows = w.e.rows[:0]
+	rekeys := w.rekeys()
 	for i := range w.batch {
 		if w.errs[i] != nil {
 			continue
 		}
-		before := len(w.rows)
-		if err := s.delivery(i, w.rekeyed(&w.batch[i])); err != nil {
+		d, before := &w.batch[i], len(w.rows)
+		if rekeys {
+			d = w.rekeyed(d)
+		}
+		if err := s.delivery(i, d); err != nil {
 			w.rows = w.rows[:before]
-			w.errs[i] = cdc.Permanent(fmt.Errorf("postgres: %s: %w", w.t.name, err))
+			w.errs[i] = cdc.Permanent(fmt.Errorf("postgres: %w", err))
 		}
 	}
 	w.e.rows = w.rows
@@ -151,11 +155,16 @@ func (s *scattering) columnwise(r *row, record cdc.Record) (taken int) {
 	return taken
 }
 
+// rekeys reports whether the table has a primary key, and no column for the key of those
+// that have no other.
+func (w *writer) rekeys() bool {
+	return w.table != nil && len(w.table.primary) > 0 && w.table.column(w.t.column("id")) == nil
+}
+
 // rekeyed gives a delivery that was routed before the table's primary key was known,
-// with that key: the database may not have answered when it was asked for. Such a one
-// has the key of those that have no other, and the table no such column.
+// with that key: the database may not have answered when it was asked for.
 func (w *writer) rekeyed(d *cdc.Delivery) *cdc.Delivery {
-	if w.table == nil || len(d.Key) != 1 || !d.Key.Has("id") || len(w.table.primary) == 0 || w.table.column(w.t.column("id")) != nil {
+	if len(d.Key) != 1 || !d.Key.Has("id") {
 		return d
 	}
 	key := w.t.key()

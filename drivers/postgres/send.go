@@ -216,7 +216,7 @@ func (w *writer) form(g *group) *form {
 
 func (w *writer) unfit(at int, reason string) error {
 	c := &w.table.columns[at]
-	return cdc.Permanent(fmt.Errorf("postgres: %s: column %q (%s) %s", w.t.name, c.name, c.declared, reason))
+	return cdc.Permanent(fmt.Errorf("postgres: column %q (%s) %s", c.name, c.declared, reason))
 }
 
 // statements encodes a group column by column. It gives false if a row can't be sent.

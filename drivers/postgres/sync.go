@@ -25,10 +25,11 @@ const lockWait = 5 * time.Second
 // change, is a permanent error with the statements to run by hand; if it fitted before,
 // the destination waits until somebody ran them.
 //
-// A column fits if it takes some values of the field's type, as an integer takes text that
-// is a number; a value that it does not take is that record's failure. Of an open schema,
-// as a Transform without Route.Schema has it, only the key is checked. Of the role's
-// privileges it is INSERT.
+// A column fits if it takes what a field of the type is likely to have, as a timestamp
+// takes the text of a time, and an integer no text; a value that it does not take is that
+// record's failure. Of an open schema, as a Transform without Route.Schema has it, only
+// the key is checked, and only its type if the schema has that. Of the role's privileges it
+// is INSERT.
 func (d *Driver) SyncSchema(ctx context.Context, name string, s cdc.Schema) error {
 	pool, err := d.present()
 	if err != nil {

@@ -30,6 +30,7 @@ func TestSync(t *testing.T) {
 		lacks   = `CREATE TABLE people (id text PRIMARY KEY, name text)`
 		differs = `CREATE TABLE people (id text PRIMARY KEY, name boolean, age bigint)`
 		keyless = `CREATE TABLE people (id text, name text, age bigint)`
+		numbers = `CREATE TABLE people (id text PRIMARY KEY, name integer, age bigint)`
 		demands = `CREATE TABLE people (id text PRIMARY KEY, name text, age bigint, shoe int NOT NULL)`
 	)
 	url := testbed.Postgres(t)
@@ -53,6 +54,7 @@ func TestSync(t *testing.T) {
 		{"alter, fits", fits, true, alter, stays},
 		{"alter, lacks", lacks, true, alter, grows},
 		{"alter, differs", differs, false, alter, refused},
+		{"alter, numbers for text", numbers, false, alter, refused},
 		{"alter, keyless", keyless, true, alter, refused},
 		{"alter, demands", demands, false, alter, refused},
 		{"drop-create, none", "", false, dropCreate, grows},
@@ -285,6 +287,27 @@ func TestATableWithoutAKey(t *testing.T) {
 	}
 	exec(t, url, `ALTER TABLE people ADD PRIMARY KEY (id)`)
 	mustApply(t, d, put(4, "people", id("a"), cdc.Record{"name": "Anna"}))
+}
+
+// TestAKeyOfNumbers takes ids that are numbers, and is refused where the schema says that
+// they are text.
+func TestAKeyOfNumbers(t *testing.T) {
+	url := testbed.Postgres(t)
+	exec(t, url, `CREATE TABLE people (id bigint PRIMARY KEY, name text)`)
+	d := open(t, postgres.Options{ConnectionString: url})
+	if err := d.SyncSchema(t.Context(), "people", people()); err != nil {
+		t.Fatal(err)
+	}
+	mustApply(t, d, put(1, "people", id("12"), cdc.Record{"name": "Ann", "shoe": int64(40)}))
+	told := open(t, postgres.Options{ConnectionString: url}) // of nothing
+	mustApply(t, told, put(2, "people", id("13"), cdc.Record{"name": "Bob", "hat": int64(60)}))
+	if rows := read(t, url, "people"); len(rows) != 2 || fmt.Sprint(rows[0]["id"], rows[0]["shoe"], rows[1]["id"], rows[1]["hat"]) != "12 40 13 60" {
+		t.Errorf("it holds %v", rows)
+	}
+	err := d.SyncSchema(t.Context(), "people", people(cdc.Field{Name: "id", Type: cdc.TypeString}))
+	if err == nil || !strings.Contains(err.Error(), `"id" is bigint, which takes no text`) {
+		t.Errorf("ids that are text: %v", err)
+	}
 }
 
 // TestATableThatIsClosed to the role is told with the grant that is missing.

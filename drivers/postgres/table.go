@@ -160,6 +160,14 @@ func (t *table) column(name string) *column {
 	return nil
 }
 
+// declared gives the type of a column, another where there is none, or no table.
+func (t *table) declared(name, other string) string {
+	if t == nil || t.column(name) == nil {
+		return other
+	}
+	return t.column(name).declared
+}
+
 // has reports whether it has all those columns.
 func (t *table) has(columns []string) bool {
 	return !slices.ContainsFunc(columns, func(name string) bool { return t.column(name) == nil })

@@ -158,7 +158,7 @@ func (t *target) wanted(s cdc.Schema, there *table) schema.Shape {
 		f, _ := s.Field(field)
 		typ := typeOf(f.Type)
 		if f.Type == cdc.TypeAny {
-			typ = "text" // ids are text
+			typ = there.declared(name, "text") // ids are text, but may be those of numbers
 		}
 		switch {
 		case t.mode == Append:
@@ -201,7 +201,7 @@ func (t *target) needs(missing lacking, there *table) schema.Shape {
 	add := func(columns map[string]any) {
 		for _, name := range slices.Sorted(maps.Keys(columns)) {
 			if !slices.ContainsFunc(shape.Columns, func(c schema.Column) bool { return c.Name == name }) {
-				shape.Columns = append(shape.Columns, schema.Column{Name: name, Type: t.typeFor(name, columns[name])})
+				shape.Columns = append(shape.Columns, schema.Column{Name: name, Type: there.declared(name, t.typeFor(name, columns[name]))})
 			}
 		}
 	}

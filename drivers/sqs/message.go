@@ -60,13 +60,14 @@ func (r request) halves() [2]request {
 // requests cuts a batch into requests. What can't be sent gets its error.
 func (s *session) requests(batch []cdc.Delivery, errs []error) []request {
 	var out []request
+	var room []byte // for one body after the other
 	for i, d := range batch {
 		q := cmp.Or(s.queues[d.Target], s.queues[""])
 		if q == nil {
 			errs[i] = cdc.Unavailable(fmt.Errorf("sqs: there is no queue for %q, and no QueueURL or QueueName for all others", d.Target))
 			continue
 		}
-		entry, bytes, err := s.entry(q, d)
+		entry, bytes, err := s.entry(q, d, &room)
 		if err != nil {
 			errs[i] = cdc.Permanent(fmt.Errorf("sqs: %s: %w", q.name, err))
 			continue
@@ -82,14 +83,15 @@ func (s *session) requests(batch []cdc.Delivery, errs []error) []request {
 	return out
 }
 
-// entry gives the message of a delivery, and its size as SQS counts it.
-func (s *session) entry(q *queue, d cdc.Delivery) (e types.SendMessageBatchRequestEntry, bytes int, err error) {
+// entry gives the message of a delivery, and its size as SQS counts it. room is what its
+// body is made in.
+func (s *session) entry(q *queue, d cdc.Delivery, room *[]byte) (e types.SendMessageBatchRequestEntry, bytes int, err error) {
 	defer func() {
 		if v := recover(); v != nil {
 			err = panics.Error("a function of the options", v)
 		}
 	}()
-	body, err := s.opts.body(d)
+	body, err := s.opts.body(d, room)
 	if err != nil {
 		return e, 0, err
 	}
@@ -119,12 +121,14 @@ func (s *session) entry(q *queue, d cdc.Delivery) (e types.SendMessageBatchReque
 	return e, bytes, nil
 }
 
-func (o *Options) body(d cdc.Delivery) ([]byte, error) {
+func (o *Options) body(d cdc.Delivery, room *[]byte) (body []byte, err error) {
 	if o.Marshal == nil {
-		return forms[o.Body].Append(make([]byte, 0, 512), d, o.Source)
+		if body, err = forms[o.Body].Append((*room)[:0], d, o.Source); err == nil {
+			*room = body
+		}
+		return body, err
 	}
-	body, err := o.Marshal(d)
-	if err != nil {
+	if body, err = o.Marshal(d); err != nil {
 		return nil, fmt.Errorf("option Marshal: %w", err)
 	}
 	if len(body) == 0 {
@@ -146,6 +150,9 @@ func (o *Options) attributes(d cdc.Delivery) ([]attribute, error) {
 		own := o.Attributes(d)
 		all = slices.DeleteFunc(all, func(a attribute) bool { _, replaced := own[a.name]; return replaced })
 		for _, name := range slices.Sorted(maps.Keys(own)) {
+			if own[name] != "" && !attributeName(name) {
+				return nil, fmt.Errorf("option Attributes: %q is not the name of one", name)
+			}
 			all = append(all, attribute{name, own[name]})
 		}
 	}
@@ -154,9 +161,6 @@ func (o *Options) attributes(d cdc.Delivery) ([]attribute, error) {
 		return nil, fmt.Errorf("option Attributes: %d in all, SQS takes %d", len(all), maxAttributes)
 	}
 	for _, a := range all {
-		if !attributeName(a.name) {
-			return nil, fmt.Errorf("option Attributes: %q is not the name of one", a.name)
-		}
 		if strings.ContainsFunc(a.value, notInMessages) {
 			return nil, fmt.Errorf("option Attributes: the value of %q has a character that SQS does not take", a.name)
 		}
