@@ -102,7 +102,7 @@ func destinationStats(driver string, counts, s engine.Stats) DestinationStats {
 		Parked: s.Parked, Waiting: s.Waiting, Lag: s.Lag, InFlight: s.InFlight, Stuck: s.Stuck, Still: s.Still, Doing: s.Doing,
 		BreakerOpen: s.Breaker.Open, NextProbe: s.Breaker.Probe,
 	}
-	out.Err = cmp.Or(text(s.JournalErr), text(s.LedgerErr), text(s.CursorErr), text(s.HeldBy))
+	out.Err = cmp.Or(text(s.JournalErr), text(s.LedgerErr), text(s.CursorErr), text(s.RetryErr), text(s.LimitsErr), text(s.HeldBy))
 	if out.Err == "" && s.Breaker.Open {
 		out.Err = text(s.Breaker.Err)
 	}

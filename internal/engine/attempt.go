@@ -50,7 +50,7 @@ func (c *Core) form(t *target, probe bool) *Attempt {
 		if it.alone {
 			break
 		}
-		for i := n; t.limits.Ordered && it.old == nil && it.errand != Recall && i < it.lane.queue.len() && len(a.items) < most; i += n {
+		for i := n; t.limits.Ordered && it.others == nil && it.errand == Deliver && i < it.lane.queue.len() && len(a.items) < most; i += n {
 			next := it.lane.queue.at(i)
 			if !next.follows() || c.isHeld(next) {
 				break
@@ -96,7 +96,7 @@ func size(parts []*item) (bytes int) {
 
 // follows reports whether the item may go behind its predecessor in one batch.
 func (it *item) follows() bool {
-	return it.old == nil && it.errand != Recall && !it.busy && !it.parked && !it.refused()
+	return it.others == nil && it.errand == Deliver && !it.busy && !it.parked && !it.refused()
 }
 
 func (a *Attempt) add(it *item, n int, parts []*item) {
@@ -166,7 +166,9 @@ func (c *Core) finish(e Finished) {
 		it.calls++
 		it.took = e.Took
 		if err == nil {
-			c.end(it, Replicated)
+			if !c.goOn(it) {
+				c.end(it, Replicated)
+			}
 			continue
 		}
 		passed = false

@@ -26,8 +26,8 @@ func BenchmarkCore(b *testing.B) {
 			core := engine.NewCore(engine.Settings{
 				Window: 16 << 20, MaxParked: 250_000, Concurrency: 8, Retries: 3, Timeout: 30 * time.Second,
 				Backoff: backoff.Policy{Base: time.Second, Cap: time.Minute},
-				Limits: func(string) cdc.Limits {
-					return cdc.Limits{Items: 100, Bytes: 1 << 20, Concurrency: 8, Events: true}
+				Limits: func(string) (cdc.Limits, error) {
+					return cdc.Limits{Items: 100, Bytes: 1 << 20, Concurrency: 8, Events: true}, nil
 				},
 				Rand: func() float64 { return 0.5 },
 			}, journal.Cursor{})

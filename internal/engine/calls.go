@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/s3db-go/replicator/cdc"
@@ -17,7 +18,7 @@ func (e *Engine) perform(action Action) {
 	case Load:
 		e.watched(loading, func() Event { return e.read(a.Bytes) })
 	case Fetch:
-		e.watched(fetching, func() Event { return e.reread(a.Seqs) })
+		e.watched(fetching, func() Event { return e.reread(a) })
 	case Apply:
 		e.async(func() Event { return e.apply(a.Attempt) })
 	case Record:
@@ -166,11 +167,11 @@ func (e *Engine) record(outcomes []Outcome) Recorded {
 		if o.Err != nil {
 			row.Error = o.Err.Error()
 		}
-		covers, err := e.covers(&o, outcomes)
+		spared, err := e.spared(&o, outcomes)
 		if err != nil {
 			return Recorded{Err: fmt.Errorf("%s: find what is closed: %w", e.cfg.Name, err)}
 		}
-		ends[i] = ledger.End{Row: row, Keep: e.cfg.RecordSuccesses, Covers: covers, Restated: o.Restated}
+		ends[i] = ledger.End{Row: row, Keep: e.cfg.RecordSuccesses, Covers: o.Covers, Restated: o.Restated, Spared: spared}
 	}
 	failures, err := e.cfg.Ledger.Settle(ends...)
 	if err != nil {
@@ -187,7 +188,9 @@ func (e *Engine) opened(outcomes []Outcome, failures []int) (open [][]string) {
 			if failures[i] >= 0 {
 				continue
 			}
-			if _, verdicts, err := e.oldest(o.Target, lane, o.Change); err == nil && len(verdicts) == 0 {
+			lanes := []string{lane}
+			all, err := e.standing(o.Target, lanes, o.Change)
+			if err == nil && !slices.ContainsFunc(all, func(s standing) bool { return s.in(lanes) }) {
 				if open == nil {
 					open = make([][]string, len(outcomes))
 				}

@@ -12,6 +12,7 @@ import (
 	"github.com/s3db-go/replicator/internal/backoff"
 	"github.com/s3db-go/replicator/internal/journal"
 	"github.com/s3db-go/replicator/internal/ledger"
+	"github.com/s3db-go/replicator/internal/panics"
 	"github.com/s3db-go/replicator/internal/route"
 )
 
@@ -145,22 +146,21 @@ func (c Config) settings() Settings {
 		Opens:           opens,
 		Syncs:           syncs && c.Schema != nil,
 		Checks:          checks,
-		Limits:          func(target string) cdc.Limits { return limitsOf(limited, target) },
+		Limits:          func(target string) (cdc.Limits, error) { return limitsOf(limited, target) },
 		Rand:            c.Rand,
 	}
 }
 
-// limitsOf asks the driver and fills in the defaults. One that panics gets what does no
-// harm at any target: each change goes as it is.
-func limitsOf(driver cdc.Limited, target string) (l cdc.Limits) {
+// limitsOf asks the driver and fills in the defaults. One that panics gets, beside the
+// error, what does no harm at any target: each change goes as it is.
+func limitsOf(driver cdc.Limited, target string) (l cdc.Limits, err error) {
 	defer func() {
-		if recover() != nil {
-			l = limitsOf(nil, target)
-			l.Events = true
+		if v := recover(); v != nil {
+			l, err = cdc.Limits{Events: true}.WithDefaults(), panics.Error("the driver's Limits", v)
 		}
 	}()
 	if driver != nil {
 		l = driver.Limits(target)
 	}
-	return l.WithDefaults()
+	return l.WithDefaults(), nil
 }

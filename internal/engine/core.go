@@ -42,8 +42,9 @@ type Settings struct {
 	// The abilities of the driver: Opener, SchemaSyncer, Checker.
 	Opens, Syncs, Checks bool
 	// Limits of a target, with the defaults filled in. Asked when the target's first
-	// delivery comes, and again after each Opened and Synced.
-	Limits func(target string) cdc.Limits
+	// delivery comes, and again after each Opened and Synced. Beside an error they are
+	// what does no harm.
+	Limits func(target string) (cdc.Limits, error)
 	// Rand gives numbers in [0,1) for the jitter.
 	Rand func() float64
 }
@@ -56,8 +57,11 @@ const (
 	// place in lane and queue, the fields of its own. Without it a window of tiny
 	// changes would take many times its size.
 	itemCost = 768
-	// saveEvery bounds what a crash repeats; each save is two fsyncs.
+	// saveEvery bounds what a crash repeats; each save is two fsyncs. At first they come
+	// more often, after saveFirst and then each after as long again: a process that dies
+	// soon after every start still keeps half of what it did.
 	saveEvery = time.Second
+	saveFirst = 10 * time.Millisecond
 	// savePerRange makes the saves of a cursor with very many ranges rarer, so that
 	// they take no more than about a hundredth of the time.
 	savePerRange = 20 * time.Microsecond
@@ -116,6 +120,7 @@ type Core struct {
 
 	unsaved bool
 	saving  bool
+	saved   time.Time // the first save of this run
 	saveAt  time.Time
 	saveErr error
 
@@ -243,8 +248,8 @@ func (c *Core) load(e Loaded) {
 		switch r := &e.Changes[i]; r.Kind {
 		case Reshape:
 			c.reshape(r)
-		case Recall:
-			c.recall(r)
+		case Restate, Recall:
+			c.replay(r)
 		default:
 			c.admit(r)
 		}
@@ -253,7 +258,6 @@ func (c *Core) load(e Loaded) {
 
 func (c *Core) admit(r *Routed) {
 	done := c.window.pass(r.Change.Seq)
-	skipped := func(v *route.Verdict) bool { return skipped(v) && r.Kind == Deliver }
 	items := 0
 	for i := range r.Verdicts {
 		v := &r.Verdicts[i]
@@ -287,8 +291,7 @@ func (c *Core) admit(r *Routed) {
 		it.delivery = acquire(&c.freeDeliveries)
 		*it.delivery = v.Delivery
 		it.entry, it.sibling, it.err, it.mark = e, e.items, cause(v.Err), c.accepted
-		it.deleted, it.grouped, it.errand = v.Delivery.Op == cdc.Deleted, v.Grouped, r.Kind
-		it.skip = v.Skip
+		it.deleted, it.grouped = v.Delivery.Op == cdc.Deleted, v.Grouped
 		it.target = c.targetOf(v.Target)
 		e.items = it
 		if v.Err == nil && v.Skip == "" && c.set.Syncs {
@@ -296,13 +299,24 @@ func (c *Core) admit(r *Routed) {
 		}
 		// What failed in routing waits for its turn like any other, so that its failure
 		// is recorded before a later change of the record goes.
-		c.enter(it, laneName(v, r.Change), v.OldLane)
+		c.enter(it, laneName(v, r.Change), v.OldLane, recordLane(v, r.Change, c.set.Hold))
 	}
 }
 
 // laneName gives the lane of a verdict. Where there is none, since the key could not be
 // built, the record is the best guess.
 func laneName(v *route.Verdict, change *cdc.Change) string { return cmp.Or(v.Lane, change.RecordID) }
+
+// recordLane gives the lane in which a change stands too so that with Hold what follows it
+// in its record is held whatever its key is, which a record that is deleted and inserted
+// anew need not keep, and which can't be told where Transform fails; "" if there is none.
+// Who orders by names of his own wants that order.
+func recordLane(v *route.Verdict, change *cdc.Change, hold bool) string {
+	if !hold || v.Grouped {
+		return ""
+	}
+	return change.RecordID
+}
 
 // cause takes off the names that an error was given already: blame adds them where
 // they are wanted.
@@ -344,8 +358,12 @@ func (c *Core) keep() {
 	}
 	if c.unsaved && !c.saving && !c.now.Before(c.saveAt) {
 		c.unsaved, c.saving = false, true
+		if c.saved.IsZero() {
+			c.saved = c.now
+		}
 		cursor := c.window.cursor()
-		c.saveAt = c.now.Add(saveEvery + time.Duration(len(cursor.Ranges)+len(cursor.Partial))*savePerRange)
+		every := min(max(c.now.Sub(c.saved), saveFirst), saveEvery)
+		c.saveAt = c.now.Add(every + time.Duration(len(cursor.Ranges)+len(cursor.Partial))*savePerRange)
 		c.act(Save{cursor})
 	}
 }

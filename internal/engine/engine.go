@@ -46,6 +46,8 @@ type Engine struct {
 	core    *Core
 	waiters []waiter
 	behind  time.Time // since when the journal has something unread, zero if caught up
+	// retryErr is why what a Retry marked can't be sent, nil if nothing waits for that.
+	retryErr error
 
 	// The rest belongs to who has the turn.
 	ctx       context.Context // of the driver's calls
@@ -137,7 +139,7 @@ func (e *Engine) open(ctx context.Context) (Event, error) {
 	if opener, ok := e.cfg.Driver.(cdc.Opener); ok {
 		err := e.within(share, time.Now().Add(e.cfg.Timeout), opener.Open)
 		if cdc.FaultOf(err) == cdc.RecordFault {
-			return nil, fmt.Errorf("open: %w", err)
+			return nil, err
 		}
 		if first = (Opened{err}); err != nil {
 			return first, ctx.Err()
@@ -249,7 +251,7 @@ func (e *Engine) Stop(ctx context.Context) error {
 		left <- err
 	}()
 	if stuck > 0 {
-		return errors.Join(err, fmt.Errorf("%s: %d calls have not returned", e.cfg.Name, stuck))
+		return errors.Join(err, fmt.Errorf("%s: calls that have not returned: %d", e.cfg.Name, stuck))
 	}
 	return errors.Join(err, <-left)
 }
@@ -319,6 +321,7 @@ func (e *Engine) stats(now time.Time, last uint64) Stats {
 		return Stats{}
 	}
 	s := e.core.Stats(now)
+	s.RetryErr = e.retryErr
 	s.Waiting = last - min(s.Settled, last)
 	if s.Waiting == 0 {
 		return s

@@ -93,7 +93,7 @@ func TestAStuckAttemptIsSeenAndNotDoubled(t *testing.T) {
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
-		if err := w.engine.Stop(ctx); err == nil || !strings.Contains(err.Error(), "1 calls have not returned") {
+		if err := w.engine.Stop(ctx); err == nil || !strings.Contains(err.Error(), "calls that have not returned: 1") {
 			t.Errorf("Stop: %v", err)
 		}
 		if c, _ := w.journal.Cursor("dest"); c.Low != 0 || len(c.Ranges) != 1 || c.Ranges[0].First != 3 {
@@ -154,7 +154,8 @@ func TestTheCursorIsSavedLazily(t *testing.T) {
 		}
 		time.Sleep(time.Hour)
 		synctest.Wait()
-		if w.journal.saves < 5 || w.journal.saves > 8 {
+		// One a second, and five while their distance grows to that.
+		if w.journal.saves < 10 || w.journal.saves > 13 {
 			t.Errorf("%d saves", w.journal.saves)
 		}
 		if c, _ := w.journal.Cursor("dest"); c.Low != 100 {

@@ -67,7 +67,10 @@ type Routed struct {
 	Change   *cdc.Change
 	Bytes    int // encoded
 	Verdicts []route.Verdict
-	Schema   *cdc.Schema // of a Reshape, nil if the journal has only its version
+	// Lanes in which a Restate or a Recall stands; of a Recall that has nothing more to
+	// carry, those that stay closed.
+	Lanes  []string
+	Schema *cdc.Schema // of a Reshape, nil if the journal has only its version
 }
 
 // Errand says what a Routed asks for.
@@ -77,11 +80,12 @@ type Errand uint8
 const (
 	// Deliver: the change goes where the verdicts say.
 	Deliver Errand = iota
-	// Restate: so does it, but it speaks for the failures of its record at the target of
-	// its one verdict, of which it is the present state.
+	// Restate: it speaks for the failures of its record at one target, of which it is the
+	// present state. The verdicts are the steps by which it gets there, all at that target
+	// and one after the other: what fails ends it.
 	Restate
-	// Recall: the failures of a lane go once more, one after the other. When it is loaded
-	// its verdict has only target and lane; each Fetch of its Seq gives the next failure,
+	// Recall: the failures of some lanes go once more, one after the other. When it is
+	// loaded its verdict has only a target; each Fetch of its Seq gives the next failure,
 	// with what the router makes of that, and no verdict when there is none.
 	Recall
 	// Reshape: changes that come later may follow a newer version of the schema. The
@@ -99,7 +103,12 @@ type (
 	Load struct{ Bytes int }
 	// Fetch: read and route these changes once more. They were loaded, and their
 	// payload was given back.
-	Fetch struct{ Seqs []uint64 }
+	// Of a Recall among them Tried has the version of the last failure that it carried: the
+	// next is a later one.
+	Fetch struct {
+		Seqs  []uint64
+		Tried map[uint64]uint64 // by Seq
+	}
 	// Apply: call the driver.
 	Apply struct{ Attempt *Attempt }
 	// Record: make the outcomes durable. The slice is valid until Recorded.
@@ -172,9 +181,12 @@ type Outcome struct {
 	Took   time.Duration // the last call
 	Err    error         // why it was not delivered, nil if it was
 	// Covers: the target wants state, so that what failed of the record before has no
-	// meaning any more. Restated: it speaks for that. Keyed: the record may have several
-	// rows there, and the success of one is none of another.
-	Covers, Restated, Keyed bool
+	// meaning any more. Restated: it speaks for that.
+	Covers, Restated bool
+	// Rows are the keys of those that were written or removed, where the record may have
+	// several at the target: what would have changed another is not covered. nil: it has
+	// one.
+	Rows []cdc.Record
 	// Closed holds the lanes that were closed behind it when it had failed before.
 	Closed []string
 }

@@ -29,7 +29,7 @@ type memory struct {
 	cursors map[string]journal.Cursor
 	saves   int
 	schema  int // version of the changes
-	short   int // if not 0, how many changes the next read gives
+	short   int // if above 0, how many changes the next load gives
 }
 
 func newMemory() *memory {
@@ -93,9 +93,12 @@ func (r *reader) Next(maxBytes int) ([]journal.Entry, error) {
 	defer r.journal.mu.Unlock()
 	const size = 500
 	r.entries = r.entries[:0]
-	if r.journal.short > 0 {
-		maxBytes = size * r.journal.short
+	switch short := r.journal.short; {
+	case short > 0:
+		maxBytes, r.journal.short = size*short, -1
+	case short < 0: // this ends the load
 		r.journal.short = 0
+		return nil, nil
 	}
 	for n := size; r.at < uint64(len(r.journal.changes)) && (n <= maxBytes || n == size); n += size {
 		r.entries = append(r.entries, journal.Entry{Change: r.journal.changes[r.at], Bytes: size})

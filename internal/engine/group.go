@@ -49,7 +49,7 @@ func (c *Core) span(l *lane, from int) int {
 func (c *Core) joins(older, newer *item) bool {
 	rows := newer.target.limits.Rows
 	switch {
-	case newer.errand != Deliver || newer.busy || newer.refused() || c.isHeld(newer) || newer.grouped || older.grouped || newer.old != nil || older.old != nil:
+	case newer.errand != Deliver || newer.busy || newer.refused() || c.isHeld(newer) || newer.grouped || older.grouped || newer.others != nil || older.others != nil:
 		return false
 	case newer.deleted:
 		return true

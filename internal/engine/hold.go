@@ -2,6 +2,7 @@ package engine
 
 import (
 	"errors"
+	"slices"
 	"time"
 )
 
@@ -29,7 +30,7 @@ func (c *Core) isHeld(it *item) bool {
 		first, closed := it.target.held[l.key]
 		return closed && it.entry.seq > first
 	}
-	return closed(it.lane) || it.old != nil && closed(it.old)
+	return closed(it.lane) || slices.ContainsFunc(it.others, closed)
 }
 
 // closedBehind gives the lanes of an item that are closed although it was accepted: it had
@@ -39,10 +40,7 @@ func (c *Core) closedBehind(it *item) (lanes []string) {
 	if !c.set.Hold || it.status != Replicated || it.errand != Deliver {
 		return nil
 	}
-	for _, l := range [...]*lane{it.lane, it.old} {
-		if l == nil {
-			continue
-		}
+	for l := range it.lanes() {
 		if _, closed := it.target.held[l.key]; closed {
 			lanes = append(lanes, l.key)
 		}
@@ -55,9 +53,8 @@ func (c *Core) keepHeld(it *item) {
 	if !c.set.Hold {
 		return
 	}
-	it.target.hold(it.lane.key, it.entry.seq)
-	if it.old != nil {
-		it.target.hold(it.old.key, it.entry.seq)
+	for l := range it.lanes() {
+		it.target.hold(l.key, it.entry.seq)
 	}
 }
 

@@ -2,6 +2,8 @@ package engine
 
 import (
 	"container/list"
+	"iter"
+	"slices"
 	"time"
 
 	"github.com/s3db-go/replicator/cdc"
@@ -29,8 +31,8 @@ type item struct {
 	target   *target
 	shape    *shape // nil if the driver syncs no schemas
 	lane     *lane
-	old      *lane  // the lane of the former key, if an update changed it
-	fields   uint64 // digest of the names of its fields, 0 if not known yet
+	others   []*lane // further ones: of the former key, if an update changed it
+	fields   uint64  // digest of the names of its fields, 0 if not known yet
 
 	// busy: in an attempt, in a check, or with an outcome that is being recorded.
 	// parked: a timer is running for it. away: its payload was given back.
@@ -38,9 +40,14 @@ type item struct {
 	deleted            bool
 	grouped            bool // its lane is not that of its key
 	errand             Errand
-	skip               string // why it is not wanted after all
-	counted            bool   // of a Recall: a failure was fetched, and counts as wanted
-	spent              bool   // of a Recall: there is nothing left to fetch
+	skip               string         // why it is not wanted after all
+	counted            bool           // of a Recall: a failure was fetched, and counts as wanted
+	spent              bool           // of a Recall: there is nothing left to fetch
+	tried              uint64         // of a Recall: the version of the last failure that it carried
+	closed             []string       // of a Recall that is spent: the lanes that stay closed
+	steps              []cdc.Delivery // of a Restate: what goes after the delivery
+	gone               int            // of a Restate: how many of its steps have gone
+	rows               []cdc.Record   // of a Restate: the keys that it deals with
 	// alone: it was in a batch that was refused as a whole, so it goes by itself.
 	alone bool
 
@@ -54,6 +61,7 @@ type item struct {
 
 	mark    uint64 // what the destination had accepted when this was last tried
 	calls   int
+	former  int // calls of the steps that have gone
 	charged int
 	took    time.Duration // of the last call
 
@@ -65,7 +73,29 @@ type item struct {
 
 // heads reports whether nothing stands before the item in any of its lanes.
 func (it *item) heads() bool {
-	return it.lane.queue.front() == it && (it.old == nil || it.old.queue.front() == it)
+	if it.lane.queue.front() != it {
+		return false
+	}
+	for _, l := range it.others {
+		if l.queue.front() != it {
+			return false
+		}
+	}
+	return true
+}
+
+// lanes gives all lanes of an item.
+func (it *item) lanes() iter.Seq[*lane] {
+	return func(yield func(*lane) bool) {
+		if !yield(it.lane) {
+			return
+		}
+		for _, l := range it.others {
+			if !yield(l) {
+				return
+			}
+		}
+	}
 }
 
 // refused reports whether the item can't be sent, and fails when its turn comes.
@@ -94,15 +124,23 @@ func (c *Core) drop(l *lane) {
 	l.queue.slots = slots
 }
 
-// enter puts an item at the end of its lanes.
-func (c *Core) enter(it *item, key, oldKey string) {
-	it.lane = c.laneOf(it.target, key)
-	it.lane.queue.push(it)
-	if oldKey != "" && oldKey != key {
-		it.old = c.laneOf(it.target, oldKey)
-		it.old.queue.push(it)
+// enter puts an item at the end of its lanes. An empty name is none.
+func (c *Core) enter(it *item, names ...string) {
+	away := it.errand == Recall // it has no payload until its turn comes
+	for i, name := range names {
+		if name == "" || slices.Contains(names[:i], name) {
+			continue
+		}
+		l := c.laneOf(it.target, name)
+		l.queue.push(it)
+		away = away || l.away
+		if it.lane == nil {
+			it.lane = l
+		} else {
+			it.others = append(it.others, l)
+		}
 	}
-	if it.lane.away || it.old != nil && it.old.away {
+	if away {
 		c.giveBack(it)
 	}
 	c.offer(it)

@@ -54,7 +54,7 @@ func TestWhatIsCertainlyWrongFailsStart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := &shaped{openErr: cdc.Permanent(errBroken)}
 		w := prepare(t, d, nil)
-		if err := w.engine.Start(t.Context()); err == nil || err.Error() != "dest: open: broken" {
+		if err := w.engine.Start(t.Context()); err == nil || err.Error() != "dest: broken" {
 			t.Errorf("Start: %v", err)
 		}
 		w.stop()

@@ -111,9 +111,8 @@ func (c *Core) giveBack(it *item) {
 // want asks for the payloads that an item needs to go, which heads its lanes. What is
 // behind it takes no room until it has them.
 func (c *Core) want(it *item) {
-	c.block(it.lane)
-	if it.old != nil {
-		c.block(it.old)
+	for l := range it.lanes() {
+		c.block(l)
 	}
 	if l := it.lane; !l.wanted {
 		l.wanted = true
@@ -143,12 +142,19 @@ func (c *Core) fetch(room int) {
 		}
 	}
 	slices.SortFunc(c.called, func(a, b *item) int { return cmp.Compare(a.entry.seq, b.entry.seq) })
-	seqs := make([]uint64, len(c.called))
+	ask := Fetch{Seqs: make([]uint64, len(c.called))}
 	for i, it := range c.called {
-		seqs[i] = it.entry.seq
+		ask.Seqs[i] = it.entry.seq
+		if it.tried > 0 {
+			if ask.Tried == nil {
+				ask.Tried = map[uint64]uint64{}
+			}
+			ask.Tried[it.entry.seq] = it.tried
+		}
 	}
+	ask.Seqs = slices.Compact(ask.Seqs)
 	c.fetching = true
-	c.act(Fetch{slices.Compact(seqs)})
+	c.act(ask)
 }
 
 // call puts an item down for the next fetch, and gives what it will take of the
@@ -210,6 +216,8 @@ func (c *Core) fill(it *item, r *Routed) {
 		it.err = cmp.Or(it.err, errFickle)
 	case r.Verdicts[i].Err != nil:
 		it.err = cmp.Or(it.err, cause(r.Verdicts[i].Err))
+	case it.errand == Restate:
+		it.take(r.Verdicts)
 	default:
 		*it.delivery = r.Verdicts[i].Delivery
 	}

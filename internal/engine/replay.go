@@ -2,6 +2,7 @@ package engine
 
 import (
 	"crypto/rand"
+	"strconv"
 	"time"
 
 	"github.com/s3db-go/replicator/cdc"
@@ -9,36 +10,58 @@ import (
 
 // replay is what Retry puts into the journal, for one destination: a change of Origin
 // Replayed, whose Data says what it is for. Either it restates a record, and has its
-// present state; or it calls for the failures of a lane, which stay in the ledger.
+// present state; or it calls for the failures of some lanes, which stay in the ledger.
 type replay struct {
 	target string
-	lane   string     // of a recall
+	lanes  []string   // of a recall
 	change cdc.Change // of a restatement: what is to be delivered
+	former []former   // of a restatement, see [Engine.steps]
 }
 
-// The fields of a replay's Data. A restatement has no lane, and no state if there never
-// was one that is known.
+// former is a state that a change was to end that failed, so that the target may have
+// it still.
+type former struct {
+	state   cdc.Record
+	version uint64 // of the change
+}
+
+// The fields of a replay's Data. A restatement has no lanes, and no state if the record is
+// gone. Its former states have a field each, with their number, so that they lie no deeper
+// than the present one.
 const (
-	replayTarget = "target"
-	replayLane   = "lane"
-	replayState  = "state"
+	replayTarget   = "target"
+	replayLanes    = "lanes"
+	replayState    = "state"
+	replayFormer   = "former "
+	replayVersions = "versions"
 )
 
-// restatement gives what the journal gets for a record's present state, or for a delete
-// its last known one.
-func restatement(target string, change cdc.Change) cdc.Change {
-	data := cdc.Record{replayTarget: target}
-	if change.Data != nil {
+// journaled gives what the journal gets for a restatement.
+func (p *replay) journaled() cdc.Change {
+	change := p.change
+	data := cdc.Record{replayTarget: p.target}
+	if change.Op != cdc.Deleted {
 		data[replayState] = map[string]any(change.Data)
 	}
+	versions := make([]any, len(p.former))
+	for i, f := range p.former {
+		data[replayFormer+strconv.Itoa(i)] = map[string]any(f.state)
+		versions[i] = int64(f.version)
+	}
+	data[replayVersions] = versions
 	change.Data = data
 	return change
 }
 
-// recall gives what the journal gets for the failures of a lane. The row is one of them.
-func recall(target, lane string, of *cdc.Change) cdc.Change {
+// recall gives what the journal gets for the failures of some lanes, to which a change
+// belongs.
+func recall(target string, lanes []string, of *cdc.Change) cdc.Change {
 	change := replayed(of.Op, of.RecordKey())
-	change.Data = cdc.Record{replayTarget: target, replayLane: lane}
+	names := make([]any, len(lanes))
+	for i, name := range lanes {
+		names[i] = name
+	}
+	change.Data = cdc.Record{replayTarget: target, replayLanes: names}
 	return change
 }
 
@@ -51,15 +74,28 @@ func replayed(op cdc.Op, record cdc.Key) cdc.Change {
 	return c
 }
 
-// parseReplay reads what restatement and recall gave.
+// parseReplay reads what journaled and recall gave.
 func parseReplay(c *cdc.Change) replay {
-	p := replay{target: c.Data.String(replayTarget), lane: c.Data.String(replayLane)}
-	if p.restates() {
-		p.change = *c
-		state, _ := c.Data[replayState].(map[string]any)
-		p.change.Data = state
+	p := replay{target: c.Data.String(replayTarget)}
+	names, _ := c.Data[replayLanes].([]any)
+	for _, name := range names {
+		if name, ok := name.(string); ok {
+			p.lanes = append(p.lanes, name)
+		}
 	}
+	if !p.restates() {
+		return p
+	}
+	versions, _ := c.Data[replayVersions].([]any)
+	for i, v := range versions {
+		version, _ := v.(int64)
+		state, _ := c.Data[replayFormer+strconv.Itoa(i)].(map[string]any)
+		p.former = append(p.former, former{state, uint64(version)})
+	}
+	p.change = *c
+	state, _ := c.Data[replayState].(map[string]any)
+	p.change.Data = state
 	return p
 }
 
-func (p *replay) restates() bool { return p.lane == "" }
+func (p *replay) restates() bool { return len(p.lanes) == 0 }

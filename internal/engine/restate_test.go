@@ -2,6 +2,8 @@ package engine_test
 
 import (
 	"errors"
+	"fmt"
+	"maps"
 	"slices"
 	"testing"
 	"time"
@@ -13,9 +15,16 @@ import (
 	"github.com/s3db-go/replicator/internal/route"
 )
 
-// become changes a record to a state, of which nil is that it is gone, and journals that
-// with the state before.
+// become changes a record to a state, of which nil is that it is gone, and waits until
+// that is settled.
 func (s *site) become(id string, state cdc.Record) {
+	s.t.Helper()
+	s.put(id, state)
+	s.drain()
+}
+
+// put changes a record, and journals that with the state before.
+func (s *site) put(id string, state cdc.Record) {
 	s.t.Helper()
 	c := cdc.Change{Op: cdc.Updated, Resource: "things", RecordID: id, Time: time.Now().UTC().Truncate(time.Microsecond)}
 	c.ChangeID = cdc.ID{7: byte(s.journal.Last()), 6: byte(s.journal.Last() >> 8), 15: 1}
@@ -36,7 +45,6 @@ func (s *site) become(id string, state cdc.Record) {
 	if err := s.journal.Append(s.t.Context(), []cdc.Change{c}); err != nil {
 		s.t.Fatal(err)
 	}
-	s.drain()
 }
 
 // A row that was to leave a filter, or whose record is gone since, is taken away by a
@@ -103,7 +111,6 @@ func TestRetryRemovesNothingThatNeverPassed(t *testing.T) {
 // The row that a failed change of the key left behind goes with the Retry, whether the
 // record is still there or not.
 func TestRetryKnowsTheFormerKey(t *testing.T) {
-	code := func(code string, n int64) cdc.Record { return cdc.Record{"code": code, "n": n} }
 	for name, last := range map[string]cdc.Record{"still there": code("third", 3), "gone": nil} {
 		t.Run(name, func(t *testing.T) {
 			d := newPicky(cdc.Limits{Rows: cdc.RowsReplaced, Items: 1}, nil)
@@ -137,6 +144,153 @@ func TestRetryKnowsTheFormerKey(t *testing.T) {
 			s.stop()
 		})
 	}
+}
+
+// table is what a target holds: of each row the newest of its versions, or a delete.
+func (p *picky) table() map[string]string {
+	p.driver.mu.Lock()
+	defer p.driver.mu.Unlock()
+	rows, versions := map[string]string{}, map[string]uint64{}
+	put := func(key cdc.Record, text string, version uint64) {
+		if code := key.String("code"); version >= versions[code] {
+			versions[code], rows[code] = version, text
+		}
+	}
+	for _, d := range p.accepted {
+		if d.OldKey != nil {
+			put(d.OldKey, "", d.Version)
+		}
+		if d.Record == nil {
+			put(d.Key, "", d.Version)
+		} else {
+			put(d.Key, fmt.Sprint(d.RecordID, d.Record["n"]), d.Version)
+		}
+	}
+	maps.DeleteFunc(rows, func(_, text string) bool { return text == "" })
+	return rows
+}
+
+func code(code string, n int64) cdc.Record { return cdc.Record{"code": code, "n": n} }
+
+// newCoded gives a site of rows by the field code.
+func newCoded(t *testing.T) (*site, *picky) {
+	d := newPicky(cdc.Limits{Rows: cdc.RowsReplaced, Items: 4}, nil)
+	return newSite(t, d, func(c *engine.Config) {
+		c.Router = route.New([]route.Rule{{From: "things", Key: []string{"code"}}}, route.Options{Limits: d.Limits})
+	}), d
+}
+
+// A Retry leaves no row behind under any key that a change was to take away which failed,
+// also if the record was written under others since.
+func TestRetryRemovesAllThatFailuresLeft(t *testing.T) {
+	for name, last := range map[string]cdc.Record{"gone": nil, "still there": code("fourth", 4)} {
+		t.Run(name, func(t *testing.T) {
+			s, d := newCoded(t)
+			s.become("a", code("first", 1))
+			d.fail(everything)
+			s.become("a", code("second", 2)) // so that the first stays
+			d.mend()
+			s.become("a", code("third", 3))
+			d.fail(everything)
+			s.become("a", last) // so that the third stays
+			d.mend()
+			if n := s.retry(ledger.Query{}); n != 2 {
+				t.Errorf("%d were put back", n)
+			}
+			s.drain()
+			want := map[string]string{}
+			if last != nil {
+				want["fourth"] = "a4"
+			}
+			if got := d.table(); !maps.Equal(got, want) {
+				t.Errorf("the target has %v, want %v", got, want)
+			}
+			for _, row := range s.rows("a") {
+				if row.Status != ledger.Replicated || row.WillRetry {
+					t.Errorf("%+v", row)
+				}
+			}
+			if st := s.engine.Stats(); st.Wanted != st.Replicated+st.Failed || st.Loaded != 0 {
+				t.Errorf("%+v", st)
+			}
+			s.stop()
+		})
+	}
+}
+
+// A row that another record has taken since is not removed where the target knows versions.
+func TestRetryRemovesARowAsOfTheChangeThatFailed(t *testing.T) {
+	for name, last := range map[string]cdc.Record{"gone": nil, "still there": code("third", 3)} {
+		t.Run(name, func(t *testing.T) {
+			s, d := newCoded(t)
+			s.become("a", code("first", 1))
+			d.fail(everything)
+			s.become("a", code("second", 2))
+			s.become("a", last)
+			d.mend()
+			s.become("b", code("first", 9))
+			s.become("b", code("second", 9))
+			s.become("c", code("first", 8))
+			s.retry(ledger.Query{})
+			s.drain()
+			want := map[string]string{"first": "c8", "second": "b9"}
+			if last != nil {
+				want["third"] = "a3"
+			}
+			if got := d.table(); !maps.Equal(got, want) {
+				t.Errorf("the target has %v, want %v", got, want)
+			}
+			s.stop()
+		})
+	}
+}
+
+// As long as one of its rows can't be removed, a record's failures stay.
+func TestRetryThatCanNotRemoveARowKeepsTheFailures(t *testing.T) {
+	s, d := newCoded(t)
+	s.become("a", code("first", 1))
+	d.fail(everything)
+	s.become("a", code("second", 2))
+	d.fail(func(d cdc.Delivery) bool { return d.Record == nil })
+	s.retry(ledger.Query{})
+	s.drain()
+	s.expect("a", "2 failed")
+	if row := s.rows("a")[0]; row.WillRetry || row.Error != "broken" || row.Attempts != 2 {
+		t.Errorf("%+v", row)
+	}
+	d.mend()
+	s.retry(ledger.Query{})
+	s.drain()
+	s.expect("a", "2 replicated")
+	if got := d.table(); !maps.Equal(got, map[string]string{"second": "a2"}) {
+		t.Errorf("the target has %v", got)
+	}
+	s.stop()
+}
+
+// What fails while a Retry is on its way, and would have taken away a row of which that
+// knows nothing, is not closed by it.
+func TestRetryClosesOnlyWhatItHasDealtWith(t *testing.T) {
+	s, d := newCoded(t)
+	s.become("a", code("first", 1))
+	d.fail(everything)
+	s.become("a", code("second", 2))
+	s.stop()
+	s.put("a", code("third", 3))
+	s.put("a", code("fourth", 4))
+	d.fail(func(d cdc.Delivery) bool { return d.Record.Int("n") == 3 })
+	s.retry(ledger.Query{})
+	s.start()
+	s.drain()
+	s.expect("a", "2 replicated", "3 failed")
+	d.mend()
+	s.retry(ledger.Query{})
+	s.drain()
+	s.expect("a", "2 replicated", "3 replicated")
+	if got := d.table(); !maps.Equal(got, map[string]string{"fourth": "a4"}) {
+		t.Errorf("the target has %v", got)
+	}
+	s.stop()
 }
 
 // A lane that a former run's failure closed is open again when that is repeated after a

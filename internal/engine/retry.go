@@ -7,15 +7,9 @@ import (
 	"slices"
 	"time"
 
-	"golang.org/x/sync/errgroup"
-
 	"github.com/s3db-go/replicator/cdc"
 	"github.com/s3db-go/replicator/internal/ledger"
 )
-
-// readsAtOnce are under way while records are restated: enough that the journal flushes
-// them in groups, few enough to leave a remote source to its users.
-const readsAtOnce = 32
 
 // Retry puts failures on the road again that the ledger gave, those of a record together
 // and in order, and gives how many they were, also beside an error. What is there already is
@@ -67,7 +61,11 @@ func (e *Engine) send(ctx context.Context, marked []ledger.Row) (unsent []ledger
 	limited, _ := e.cfg.Driver.(cdc.Limited)
 	var states, events []ledger.Row
 	for _, row := range marked {
-		if e.cfg.Hold || e.cfg.Read == nil || limitsOf(limited, row.Target).Events {
+		limits, err := limitsOf(limited, row.Target)
+		if err != nil {
+			return marked, err
+		}
+		if e.cfg.Hold || e.cfg.Read == nil || limits.Events {
 			events = append(events, row)
 		} else {
 			states = append(states, row)
@@ -129,7 +127,9 @@ func (e *Engine) takeUp(upTo uint64) Event {
 	for tries := 1; ; tries++ {
 		err := e.Drain(ctx, upTo)
 		if err == nil {
-			err = e.retryMarked(ctx)
+			if err = e.retryMarked(ctx); ctx.Err() == nil {
+				e.tellRetry(err)
+			}
 		}
 		if err == nil {
 			return Tick{}
@@ -140,6 +140,16 @@ func (e *Engine) takeUp(upTo uint64) Event {
 			return Tick{}
 		}
 	}
+}
+
+// tellRetry notes why what is marked can't be sent, nil if it is.
+func (e *Engine) tellRetry(err error) {
+	if err != nil {
+		err = fmt.Errorf("%s: send what was marked: %w", e.cfg.Name, err)
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.retryErr = err
 }
 
 // retryMarked sends the rows that are marked, and takes the mark off those that can't be
@@ -165,181 +175,6 @@ func (e *Engine) retryMarked(ctx context.Context) error {
 		}
 	}
 	return nil
-}
-
-// restate sends the present states of the records that the rows are about, and gives the
-// rows of those that it did not: whose state no route carries, or because of the error.
-func (e *Engine) restate(ctx context.Context, rows []ledger.Row) (left []ledger.Row, err error) {
-	var records [][]ledger.Row
-	for first, i := 0, 1; i <= len(rows); i++ {
-		if i == len(rows) || rows[i].Target != rows[first].Target || rows[i].Change.RecordKey() != rows[first].Change.RecordKey() {
-			records = append(records, rows[first:i])
-			first = i
-		}
-	}
-	carried := make([]bool, len(records))
-	group, ctx := errgroup.WithContext(ctx)
-	group.SetLimit(readsAtOnce)
-	for i, of := range records {
-		group.Go(func() error {
-			newest := of[len(of)-1]
-			former, err := e.former(&newest)
-			if err != nil {
-				return err
-			}
-			return e.cfg.Read(ctx, newest.Change.RecordKey(), func(record cdc.Record, found bool) error {
-				change, ok, err := e.present(&newest, former, record, found)
-				if err != nil || !ok {
-					return err
-				}
-				// Within Read, so that no write comes in between: whatever is written later
-				// stands behind it in the journal.
-				_, err = e.cfg.Journal.AppendTo(ctx, e.cfg.Name, []cdc.Change{restatement(newest.Target, change)}, nil)
-				carried[i] = err == nil
-				return err
-			})
-		})
-	}
-	err = group.Wait()
-	for i, of := range records {
-		if !carried[i] {
-			left = append(left, of...)
-		}
-	}
-	return left, err
-}
-
-// former gives the states of a record that a target may hold, since what failed of it was
-// to come after them or may have been applied all the same. The one that it most likely
-// holds, that before the first failure, is the first.
-func (e *Engine) former(row *ledger.Row) (states []cdc.Record, err error) {
-	q := ledger.Query{Destination: row.Destination, Target: row.Target, Resource: row.Change.Resource, RecordID: row.Change.RecordID}
-	for rows, err := range e.cfg.Ledger.Failures(q, failuresAtOnce) {
-		if err != nil {
-			return nil, err
-		}
-		for i := range rows {
-			for _, state := range [...]cdc.Record{rows[i].Change.Before, rows[i].Change.Data} {
-				if state != nil {
-					states = append(states, state)
-				}
-			}
-		}
-		break // the others hardly tell of a state that these don't
-	}
-	if len(states) == 0 {
-		states = append(states, nil) // a delete of what was never known
-	}
-	return states, nil
-}
-
-// present gives the change that brings a record's present state to the target of a row,
-// false if its routes carry none. It is an upsert under any operation that they carry, or
-// the delete of a former state; of that the former key is known, and whether its row is to
-// go when the present state passes the filters no more.
-func (e *Engine) present(row *ledger.Row, former []cdc.Record, record cdc.Record, found bool) (change cdc.Change, ok bool, err error) {
-	ops := []cdc.Op{cdc.Deleted}
-	if found {
-		ops = []cdc.Op{cdc.Updated, cdc.Inserted}
-		if row.Change.Op == cdc.Inserted {
-			slices.Reverse(ops)
-		}
-	}
-	var refused *cdc.Change
-	for _, op := range ops {
-		for _, state := range former {
-			change = replayed(op, row.Change.RecordKey())
-			if change.Data, change.Before = record, state; !found {
-				change.Data, change.Before = state, nil
-			}
-			verdicts, err := e.routeTo(nil, &change, row.Target)
-			if err != nil {
-				return cdc.Change{}, false, err
-			}
-			if len(verdicts) == 0 {
-				break // the routes don't carry the operation
-			}
-			if !skipped(&verdicts[0]) {
-				return change, true, nil
-			}
-			if refused == nil {
-				refused = new(change)
-			}
-		}
-		if refused != nil {
-			return *refused, true, nil
-		}
-	}
-	return cdc.Change{}, false, nil
-}
-
-// recallLanes calls for the failures of the lanes in which the rows stand. What is held
-// goes with the failure before it, and is not called for if that is on the road.
-func (e *Engine) recallLanes(ctx context.Context, rows []ledger.Row) error {
-	type lane struct{ target, name string }
-	limited, _ := e.cfg.Driver.(cdc.Limited)
-	var changes []cdc.Change
-	called, moving := map[lane]bool{}, map[lane]bool{}
-	for i := range rows {
-		row := &rows[i]
-		lanes, err := e.lanes(row)
-		if err != nil {
-			return err
-		}
-		switch {
-		case e.cfg.Hold || len(lanes) == 0:
-		case limitsOf(limited, row.Target).Events:
-			// What a record had under several keys goes in order too.
-			lanes = []string{row.Change.RecordID}
-		default:
-			lanes = lanes[:1]
-		}
-		for _, name := range lanes {
-			// Without Hold a lane's failures are called for by record.
-			at := lane{row.Target, name}
-			if !e.cfg.Hold {
-				at.name += "\x00" + row.Change.RecordKey().String()
-			}
-			if called[at] || row.Status == ledger.Held && moving[at] {
-				continue
-			}
-			if row.Status == ledger.Held {
-				if moving[at], err = e.moves(row.Target, name, &row.Change); err != nil {
-					return err
-				}
-				if moving[at] {
-					continue
-				}
-			}
-			called[at] = true
-			changes = append(changes, recall(row.Target, name, &row.Change))
-		}
-	}
-	if len(changes) == 0 {
-		return nil
-	}
-	_, err := e.cfg.Journal.AppendTo(ctx, e.cfg.Name, changes, nil)
-	return err
-}
-
-// moves reports whether the first failure of a lane is on the road.
-func (e *Engine) moves(target, lane string, of *cdc.Change) (bool, error) {
-	first, verdicts, err := e.oldest(target, lane, of)
-	if err != nil || len(verdicts) == 0 {
-		return false, err
-	}
-	q := ledger.Query{Destination: e.cfg.Name, Target: target, Resource: first.Resource, RecordID: first.RecordID}
-	for rows, err := range e.cfg.Ledger.Failures(q, failuresAtOnce) {
-		if err != nil {
-			return false, err
-		}
-		for i := range rows {
-			if rows[i].Change.ChangeID == first.ChangeID {
-				return rows[i].WillRetry, nil
-			}
-		}
-	}
-	return false, nil
 }
 
 // Discard takes failures for wanted no more that the ledger gave, and gives how many

@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/s3db-go/replicator/cdc"
@@ -81,6 +83,79 @@ func TestMarksOfARetryThatFailedAreTakenUp(t *testing.T) {
 			s.expect("a", "1 replicated")
 		})
 	}
+}
+
+// While what is marked can't be sent, the Stats say why.
+func TestMarksThatCanNotBeSentAreTold(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newPicky(cdc.Limits{Events: true, Items: 1}, everything)
+		var journal *busy
+		s := newSite(t, d, func(cfg *engine.Config) {
+			journal = &busy{cfg.Journal, 2}
+			cfg.Ledger, cfg.Journal = &once{Ledger: cfg.Ledger}, journal
+		})
+		s.write(cdc.Updated, "a", 1)
+		s.drain()
+		d.mend()
+		for rows := range s.ledger.Failures(ledger.Query{}, 10) {
+			if _, err := s.engine.Retry(t.Context(), rows); !errors.Is(err, errBroken) {
+				t.Fatal(err)
+			}
+		}
+		synctest.Wait()
+		if err := s.engine.Stats().RetryErr; !errors.Is(err, cdc.ErrJournalFull) {
+			t.Errorf("the Stats have %v", err)
+		}
+		time.Sleep(time.Minute)
+		s.drain()
+		if err := s.engine.Stats().RetryErr; err != nil {
+			t.Errorf("it was sent, and the Stats have %v", err)
+		}
+		s.expect("a", "1 replicated")
+		s.stop()
+	})
+}
+
+// moody panics when it is asked for its limits.
+type moody struct {
+	*picky
+	calm atomic.Bool
+}
+
+func (m *moody) Limits(target string) cdc.Limits {
+	if !m.calm.Load() {
+		panic("moody")
+	}
+	return m.picky.Limits(target)
+}
+
+// A driver whose Limits panics is told of: the Stats say it, and a Retry does not guess.
+func TestLimitsThatPanicAreTold(t *testing.T) {
+	d := &moody{picky: newPicky(cdc.Limits{Rows: cdc.RowsReplaced}, everything)}
+	s := newSite(t, d, func(cfg *engine.Config) {
+		cfg.Router = route.New([]route.Rule{{From: "things"}}, route.Options{})
+	})
+	s.write(cdc.Updated, "a", 1)
+	s.drain()
+	if err := s.engine.Stats().LimitsErr; err == nil || !strings.Contains(err.Error(), "the driver's Limits") {
+		t.Errorf("the Stats have %v", err)
+	}
+	for rows := range s.ledger.Failures(ledger.Query{}, 10) {
+		if n, err := s.engine.Retry(t.Context(), rows); n != 0 || err == nil {
+			t.Errorf("%d were put back, and %v", n, err)
+		}
+	}
+	s.stop()
+	d.mend()
+	d.calm.Store(true)
+	s.start()
+	s.retry(ledger.Query{})
+	s.drain()
+	s.expect("a", "1 replicated")
+	if err := s.engine.Stats().LimitsErr; err != nil {
+		t.Errorf("it is calm, and the Stats have %v", err)
+	}
+	s.stop()
 }
 
 // What failed of a record goes again in the order of its versions, also if its key, and

@@ -37,9 +37,15 @@ func (c *Core) record() {
 }
 
 func (c *Core) outcome(it, of *item) Outcome {
-	o := Outcome{Status: it.status, Change: of.entry.change, Target: it.target.name, Calls: it.calls, Took: it.took, Err: it.err}
+	o := Outcome{Status: it.status, Change: of.entry.change, Target: it.target.name, Calls: it.former + it.calls, Took: it.took, Err: it.err}
 	o.Covers, o.Restated = !it.target.limits.Events, it.errand == Restate
-	o.Keyed = it.delivery != nil && keyed(it.delivery)
+	switch {
+	case !o.Covers || it.status != Replicated:
+	case o.Restated:
+		o.Rows = it.rows
+	case keyed(it.tip.delivery):
+		o.Rows = rowsOf(it.tip.delivery)
+	}
 	o.Closed = c.closedBehind(it)
 	if it.skip != "" {
 		o.Err = errors.New(it.skip)
@@ -86,7 +92,7 @@ func (c *Core) settle(it *item) {
 		return
 	}
 	c.unsaved = true
-	l, old := it.lane, it.old
+	l, others := it.lane, it.others
 	if it.status == Failed || it.status == Held {
 		c.keepHeld(it.tip)
 	}
@@ -108,13 +114,18 @@ func (c *Core) settle(it *item) {
 			release(&c.freeItems, of)
 		}
 	}
-	// One lane after the other: what heads both now is to become ready once.
 	c.advance(l)
-	if old != nil {
-		old.queue.pop()
-		c.advance(old)
-	}
+	c.leave(others)
 	release(&c.freeItems, it)
+}
+
+// leave takes the head off lanes, one after the other: what heads several of them then is
+// to become ready once.
+func (c *Core) leave(lanes []*lane) {
+	for _, l := range lanes {
+		l.queue.pop()
+		c.advance(l)
+	}
 }
 
 func (c *Core) settleOne(it, of *item, s Status) {

@@ -5,7 +5,6 @@ import (
 	"slices"
 
 	"github.com/s3db-go/replicator/cdc"
-	"github.com/s3db-go/replicator/internal/codec"
 	"github.com/s3db-go/replicator/internal/journal"
 	"github.com/s3db-go/replicator/internal/ledger"
 	"github.com/s3db-go/replicator/internal/route"
@@ -20,36 +19,59 @@ type source struct {
 	verdicts []route.Verdict
 }
 
-// read reads and routes the next changes. It runs on a goroutine of its own, since it
-// is where the user's functions run: one that hangs holds up neither the answers of
-// the driver nor Stop.
+// pieceBytes are read and routed together: some fifty changes, which are still in the
+// processor's second cache after they were decoded.
+const pieceBytes = 16 << 10
+
+// read reads and routes the next changes, up to so many bytes. It runs on a goroutine of
+// its own, since it is where the user's functions run: one that hangs holds up neither the
+// answers of the driver nor Stop.
 func (e *Engine) read(bytes int) Event {
 	s := &e.source
-	if len(s.pending) == 0 {
-		entries, err := s.reader.Next(bytes)
-		if err != nil {
-			return LoadFailed{fmt.Errorf("%s: read journal: %w", e.cfg.Name, err)}
-		}
-		s.pending = entries
-	}
 	clear(s.routed)
 	clear(s.verdicts)
 	s.routed, s.verdicts = s.routed[:0], s.verdicts[:0]
+	for bytes > 0 {
+		n, err := e.readPiece(min(bytes, pieceBytes))
+		switch {
+		case err != nil && len(s.routed) == 0:
+			return LoadFailed{fmt.Errorf("%s: %w", e.cfg.Name, err)}
+		case err != nil || n == 0: // the next load meets the error again
+			bytes = 0
+		}
+		bytes -= n
+	}
+	return Loaded{Changes: s.routed, CaughtUp: len(s.pending) == 0 && s.caughtUp()}
+}
+
+// readPiece reads and routes a piece of a load, and gives the bytes that it has. What
+// could not be routed stays pending.
+func (e *Engine) readPiece(bytes int) (n int, err error) {
+	s := &e.source
+	if len(s.pending) == 0 {
+		if s.pending, err = s.reader.Next(bytes); err != nil {
+			return 0, fmt.Errorf("read journal: %w", err)
+		}
+	}
+	for i := range s.pending {
+		n += s.pending[i].Bytes
+	}
 	e.mu.Lock()
 	s.pending = slices.DeleteFunc(s.pending, func(entry journal.Entry) bool { return e.core.Settled(entry.Change.Seq) })
 	e.mu.Unlock()
-	for _, entry := range s.pending {
+	for i, entry := range s.pending {
 		first := len(s.verdicts)
 		r := Routed{Change: entry.Change, Bytes: entry.Bytes}
 		// If this moves the verdicts, those of the changes before stay where they are.
 		if err := e.route(&r, &s.verdicts, entry); err != nil {
-			return LoadFailed{fmt.Errorf("%s: route: %w", e.cfg.Name, err)}
+			s.pending = s.pending[i:]
+			return n, fmt.Errorf("route: %w", err)
 		}
 		r.Verdicts = s.verdicts[first:]
 		s.routed = append(s.routed, r)
 	}
 	s.pending = nil
-	return Loaded{Changes: s.routed, CaughtUp: s.caughtUp()}
+	return n, nil
 }
 
 // caughtUp reports whether there is nothing more to read. To find that out by reading once
@@ -72,13 +94,13 @@ const (
 )
 
 // reread reads and routes some changes that were loaded before, in order of Seq.
-func (e *Engine) reread(seqs []uint64) Event {
-	changes := make([]Routed, 0, len(seqs))
-	err := e.each(seqs, func(entry journal.Entry) error {
+func (e *Engine) reread(f Fetch) Event {
+	changes := make([]Routed, 0, len(f.Seqs))
+	err := e.each(f.Seqs, func(entry journal.Entry) error {
 		r := Routed{Change: entry.Change, Bytes: entry.Bytes}
 		err := e.route(&r, &r.Verdicts, entry)
 		if err == nil && r.Kind == Recall {
-			err = e.recall(&r)
+			err = e.recall(&r, f.Tried[entry.Change.Seq])
 		}
 		changes = append(changes, r)
 		return err
@@ -145,27 +167,18 @@ func (e *Engine) route(r *Routed, verdicts *[]route.Verdict, entry journal.Entry
 	case entry.Change.Origin == cdc.Replayed && entry.To != "":
 		p := parseReplay(entry.Change)
 		if !p.restates() {
-			r.Kind = Recall
-			*verdicts = append(*verdicts, route.Verdict{Target: p.target, Lane: p.lane})
+			r.Kind, r.Lanes = Recall, p.lanes
+			*verdicts = append(*verdicts, route.Verdict{Target: p.target})
 			return nil
 		}
-		r.Kind, r.Change = Restate, &p.change
-		*verdicts, err = e.routeTo(*verdicts, r.Change, p.target)
+		s, err := e.steps(&p)
+		r.Kind, r.Change, r.Lanes = Restate, &p.change, s.lanes
+		*verdicts = append(*verdicts, s.verdicts...)
+		return err
 	default:
 		*verdicts, err = e.cfg.Router.Route(*verdicts, entry.Change)
 	}
 	return err
-}
-
-// routeTo routes a change to one target alone.
-func (e *Engine) routeTo(dst []route.Verdict, change *cdc.Change, target string) ([]route.Verdict, error) {
-	verdicts, err := e.cfg.Router.Route(nil, change)
-	for _, v := range verdicts {
-		if v.Target == target {
-			dst = append(dst, v)
-		}
-	}
-	return dst, err
 }
 
 // failuresAtOnce are read from the ledger together: what they hold fits in memory.
@@ -183,7 +196,8 @@ func (e *Engine) recallFailures(core *Core) error {
 			var lanes []string
 			lanes, err = e.lanes(&rows[i])
 			for _, lane := range lanes {
-				core.Hold(rows[i].Target, lane, rows[i].Change.Seq)
+				// A change that was lost with the power is behind none that is still to come.
+				core.Hold(rows[i].Target, lane, min(rows[i].Change.Seq, e.cfg.Journal.Last()))
 			}
 		}
 		if err != nil {
@@ -191,63 +205,4 @@ func (e *Engine) recallFailures(core *Core) error {
 		}
 	}
 	return nil
-}
-
-// lanes gives the lanes that a row's delivery stands in; none if no route has it any
-// more.
-func (e *Engine) lanes(row *ledger.Row) (lanes []string, err error) {
-	verdicts, err := e.routeTo(nil, &row.Change, row.Target)
-	for _, v := range verdicts {
-		lanes = append(lanes, laneName(&v, &row.Change))
-		if v.OldLane != "" {
-			lanes = append(lanes, v.OldLane)
-		}
-	}
-	return lanes, err
-}
-
-// recall gives a Recall the next failure of its lane, routed; no verdict if there is none
-// any more.
-func (e *Engine) recall(r *Routed) error {
-	change, verdicts, err := e.oldest(r.Verdicts[0].Target, r.Verdicts[0].Lane, r.Change)
-	r.Verdicts = nil
-	if err != nil || len(verdicts) == 0 {
-		return err
-	}
-	r.Change, r.Bytes, r.Verdicts = change, codec.SizeChange(change), verdicts
-	return nil
-}
-
-// oldest gives the first failure of a lane, as a replay that takes the place of a change,
-// and routed; no verdict if the lane has none. Without Hold it looks for those alone that
-// are on the road, and of the change's record; in the lane of that name, whatever theirs were.
-func (e *Engine) oldest(target, lane string, at *cdc.Change) (oldest *cdc.Change, verdicts []route.Verdict, err error) {
-	q := ledger.Query{Destination: e.cfg.Name, Target: target}
-	if lane == at.RecordID || !e.cfg.Hold {
-		q.Resource, q.RecordID = at.Resource, at.RecordID
-	}
-	for rows, err := range e.cfg.Ledger.Failures(q, 1) {
-		if err != nil {
-			return nil, nil, err
-		}
-		row := &rows[0]
-		if !e.cfg.Hold && !row.WillRetry || oldest != nil && row.Change.Version > oldest.Version {
-			continue
-		}
-		change := row.Change
-		change.Seq, change.Origin = at.Seq, cdc.Replayed
-		routed, err := e.routeTo(nil, &change, target)
-		if err != nil {
-			return nil, nil, err
-		}
-		ofRecord := !e.cfg.Hold && lane == at.RecordID
-		if len(routed) == 0 || !ofRecord && laneName(&routed[0], &change) != lane && routed[0].OldLane != lane {
-			continue
-		}
-		oldest, verdicts = &change, routed
-		if q.RecordID != "" {
-			break // the failures of a record come in order
-		}
-	}
-	return oldest, verdicts, nil
 }

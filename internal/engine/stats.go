@@ -58,8 +58,11 @@ type Stats struct {
 	at    time.Time // when this was taken
 
 	Breaker Breaker
-	// The last failures of our own side, nil once it worked again.
-	LedgerErr, JournalErr, CursorErr error
+	// The last failures of our own side, nil once it worked again. RetryErr is that of
+	// sending what a Retry left marked.
+	LedgerErr, JournalErr, CursorErr, RetryErr error
+	// LimitsErr is that of a driver whose Limits panicked when they were asked last.
+	LimitsErr error
 }
 
 // Breaker is a snapshot of a destination's breaker.
@@ -85,6 +88,14 @@ func (c *Core) Stats(now time.Time) Stats {
 		Low:         c.window.low(), Settled: c.window.count(),
 		Breaker:   Breaker{Open: c.breaker.open(), Since: c.breaker.since, Err: c.breaker.err},
 		LedgerErr: c.recordFail.err, JournalErr: c.loadFail.err, CursorErr: c.saveErr,
+	}
+	if s.JournalErr == nil {
+		s.JournalErr = c.fetchFail.err
+	}
+	for _, t := range c.targets {
+		if t.limitsErr != nil {
+			s.LimitsErr = t.limitsErr
+		}
 	}
 	if s.Breaker.Open {
 		s.Breaker.Probe = c.breaker.until
@@ -115,10 +126,11 @@ func (c *Core) heldBy() error {
 	// Whoever stands before it in one of its lanes is older, so that this ends.
 	it := first.items
 	for it.last == nil && !it.heads() {
-		if head := it.lane.queue.front(); head != it {
-			it = head
-		} else {
-			it = it.old.queue.front()
+		for l := range it.lanes() {
+			if head := l.queue.front(); head != it {
+				it = head
+				break
+			}
 		}
 	}
 	return it.last

@@ -11,11 +11,13 @@ import (
 type target struct {
 	name   string
 	limits cdc.Limits
-	lanes  lanes
-	held   map[string]uint64 // lanes closed for what comes after this Seq
-	ready  queue[*item]      // heads of lanes, in the order in which they became ready
-	halves queue[*bisection] // to be asked next
-	queued bool              // stands in Core.runnable
+	// limitsErr is why they could not be asked, nil if they could.
+	limitsErr error
+	lanes     lanes
+	held      map[string]uint64 // lanes closed for what comes after this Seq
+	ready     queue[*item]      // heads of lanes, in the order in which they became ready
+	halves    queue[*bisection] // to be asked next
+	queued    bool              // stands in Core.runnable
 
 	shapes   []*shape
 	due      queue[*shape] // to be synced before anything goes
@@ -27,7 +29,8 @@ type target struct {
 func (c *Core) targetOf(name string) *target {
 	t := c.targets[name]
 	if t == nil {
-		t = &target{name: name, lanes: newLanes(c.seed), held: map[string]uint64{}, limits: c.set.Limits(name)}
+		t = &target{name: name, lanes: newLanes(c.seed), held: map[string]uint64{}}
+		t.limits, t.limitsErr = c.set.Limits(name)
 		c.targets[name] = t
 	}
 	return t
@@ -39,8 +42,8 @@ func (c *Core) offer(it *item) {
 		return
 	}
 	if !it.heads() {
-		for _, l := range [...]*lane{it.lane, it.old} {
-			if l != nil && l.queue.front() == it {
+		for l := range it.lanes() {
+			if l.queue.front() == it {
 				c.stall(l)
 			}
 		}
@@ -57,8 +60,8 @@ func (c *Core) offer(it *item) {
 		}
 	}
 	it.lane.away = false
-	if it.old != nil {
-		it.old.away = false
+	for _, l := range it.others {
+		l.away = false
 	}
 	if it.err == nil && it.shape != nil {
 		it.err = it.shape.err
@@ -178,7 +181,7 @@ func (c *Core) onOpened(err error) {
 // may have, what was routed before is routed once more.
 func (c *Core) limit(t *target) {
 	was := t.limits
-	t.limits = c.set.Limits(t.name)
+	t.limits, t.limitsErr = c.set.Limits(t.name)
 	if slices.Equal(was.Key, t.limits.Key) && was.Secrets == t.limits.Secrets {
 		return
 	}

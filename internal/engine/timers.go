@@ -30,9 +30,8 @@ func (t *timers) Pop() any {
 // park lets an item wait, and brings it back by way of its lane.
 func (c *Core) park(it *item, wait time.Duration) {
 	it.free()
-	c.stall(it.lane)
-	if it.old != nil {
-		c.stall(it.old)
+	for l := range it.lanes() {
+		c.stall(l)
 	}
 	if wait <= 0 {
 		c.offer(it)

@@ -1,7 +1,11 @@
 package ledger
 
 import (
+	"slices"
+
 	bolt "go.etcd.io/bbolt"
+
+	"github.com/s3db-go/replicator/cdc"
 )
 
 // End is how a delivery ended, and what that says of the failures of its record.
@@ -12,8 +16,9 @@ type End struct {
 	// Keep puts a row that is Replicated in any case, and not only over a failure.
 	Keep bool
 	// Covers: the target wants state, so that with this delivery the record's failures of
-	// before are superseded.
+	// before are superseded, but for those that are spared.
 	Covers bool
+	Spared []cdc.ID
 	// Restated: it carried the record's present state in the place of its failures, and has
 	// no row of its own: they share its fate.
 	Restated bool
@@ -90,6 +95,8 @@ func (w *writer) settle(e *End) (failures int, err error) {
 	for i := range former {
 		row := &former[i]
 		switch {
+		case slices.Contains(e.Spared, row.Change.ChangeID):
+			continue
 		case e.Status == Replicated && e.Restated:
 			row.Status, row.Error = Replicated, ""
 		case e.Status == Replicated:
