@@ -72,7 +72,7 @@ func TestHammer(t *testing.T) {
 	var wg sync.WaitGroup
 	// What may be said while everything happens at once, of what was done all the same, and
 	// of what was not.
-	carried := []string{"changes are given up", "changes wait in the journal", "change waits in the journal"}
+	carried := []string{"changes are given up", "change is given up", "changes wait in the journal", "change waits in the journal"}
 	passing := []string{`there is no destination "guest"`, "Name is used twice"}
 	says := func(err error, texts []string) bool {
 		return slices.ContainsFunc(texts, func(text string) bool { return err != nil && strings.Contains(err.Error(), text) })

@@ -129,7 +129,7 @@ func (r *Replicator) Remove(ctx context.Context, name string) error {
 		run.part(d)
 		errs := []error{d.finish(ctx, nil)}
 		if _, n := unsettled(run.journal, d.Name); why != nil && n > 0 {
-			errs = append(errs, fmt.Errorf("%d changes are given up: %w", n, why))
+			errs = append(errs, fmt.Errorf("%s given up: %w", counted(n, "change is", "changes are"), why))
 		}
 		if d.backfill != nil {
 			errs = append(errs, d.backfill.Abandon())

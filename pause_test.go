@@ -131,7 +131,7 @@ func TestPauseInFlight(t *testing.T) {
 		synctest.Wait()
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
-		if err := r.Pause(ctx, "memory"); err == nil || !strings.Contains(err.Error(), "replicator: pause memory: memory: 1 calls have not returned") {
+		if err := r.Pause(ctx, "memory"); err == nil || !strings.Contains(err.Error(), "replicator: pause memory: memory: calls that have not returned: 1") {
 			t.Errorf("Pause: %v", err)
 		}
 		if r.Stats().Destinations["memory"].Paused == nil {

@@ -232,18 +232,22 @@ func (run *running) retire(o Options) error {
 		if slices.ContainsFunc(o.Destinations, func(d Destination) bool { return d.Name == name }) {
 			continue
 		}
-		_, waiting := unsettled(run.journal, name)
+		_, n := unsettled(run.journal, name)
 		if !slices.Contains(o.Retired, name) {
-			orphans = append(orphans, fmt.Sprintf("%q, for which %d changes wait", name, waiting))
+			waits := "nothing waits"
+			if n > 0 {
+				waits = counted(n, "change waits", "changes wait")
+			}
+			orphans = append(orphans, fmt.Sprintf("%q, for which %s", name, waits))
 			continue
 		}
 		if err := run.journal.DropCursor(name); err != nil {
 			return fmt.Errorf("replicator: retiring %q: %w", name, err)
 		}
-		o.Logger.Warn("destination retired", "destination", name, "changes", waiting)
+		o.Logger.Warn("destination retired", "destination", name, "changes", n)
 	}
 	if orphans != nil {
-		return fmt.Errorf("replicator: %s knows destinations that are not configured: %s; configure them again or name them in Options.Retired",
+		return fmt.Errorf("replicator: %s knows what is not configured: %s; configure it again, or name it in Options.Retired if it is given up or has a new name",
 			o.Dir, strings.Join(orphans, "; "))
 	}
 	return nil
@@ -344,14 +348,19 @@ func (run *running) drain(ctx context.Context, seq uint64) error {
 
 // waiting says how much a destination has not settled, and why if that is known.
 func waiting(s DestinationStats) error {
-	changes := "changes wait"
-	if s.Waiting == 1 {
-		changes = "change waits"
-	}
+	changes := counted(s.Waiting, "change waits", "changes wait")
 	if s.Err == "" {
-		return fmt.Errorf("%d %s in the journal", s.Waiting, changes)
+		return fmt.Errorf("%s in the journal", changes)
 	}
-	return fmt.Errorf("%d %s in the journal (%s)", s.Waiting, changes, s.Err)
+	return fmt.Errorf("%s in the journal (%s)", changes, s.Err)
+}
+
+// counted says a number of what.
+func counted[N int | uint64](n N, one, many string) string {
+	if n == 1 {
+		many = one
+	}
+	return fmt.Sprintf("%d %s", n, many)
 }
 
 // stop takes everything down, in this order, as far as it came up. The source is

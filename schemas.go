@@ -11,9 +11,9 @@ import (
 	"github.com/s3db-go/replicator/internal/route"
 )
 
-// describeTimeout bounds one question to the source. Describing is a look-up in
-// memory for most; for a remote one, long enough for a few round trips.
-const describeTimeout = 10 * time.Second
+// describeTimeout bounds one question to the source, as in the path of a write: describing
+// is a look-up in memory for most; for a remote one, long enough for a few round trips.
+const describeTimeout = 5 * time.Second
 
 // schemas remembers what the source says of its resources. Safe for concurrent use.
 type schemas struct {

@@ -1,6 +1,6 @@
 // Package docs_test holds the pages of the house to what the house does: every Go
-// snippet is compiled or run, every command is run or looked through, what is shown as
-// output is compared, links lead somewhere, and every option is on its page.
+// snippet is compiled or run, every command is run, what is shown as output is compared,
+// links lead somewhere, and every option is on its page.
 //
 // A block of Go says in an HTML comment on the line before it what it is, or the test
 // fails:
@@ -14,10 +14,12 @@
 //	<!-- destinations -->   stands in a []replicator.Destination{…}
 //	<!-- routes -->         stands in a []replicator.Route{…}
 //
-// Commands are looked through: packages, tests, flags and paths must exist. After
-// <!-- run --> they are run, in the root of the module. A block of text after
-// <!-- output --> is what the last block that was run prints; in it "…" stands for
-// anything within a line, and alone on a line for any lines.
+// Every command of a block of sh, and of a sentence or a table, is run, in the folder of
+// the page's module. What is done to those that would take long, or change the machine,
+// stands in the list treatments. After <!-- reader --> they are run in an empty folder,
+// with the programs of the page. A block of text after <!-- output --> is what the last
+// block that was run prints; in it "…" stands for anything within a line, and alone on a
+// line for any lines.
 package docs_test
 
 import (

@@ -2,7 +2,6 @@ package docs_test
 
 import (
 	"bytes"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -17,12 +16,7 @@ import (
 // the pages have them: what the receiver prints is what the page says.
 func TestSignedWebhook(t *testing.T) {
 	w := newWorkshop(t)
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	address := listener.Addr().String()
-	listener.Close()
+	address := free(t)
 	shown := ""
 	for _, p := range pages(t) {
 		for i, b := range p.blocks {

@@ -25,7 +25,7 @@ func watch(out io.Writer, events <-chan replicator.Event) {
 // recent asks the log for the failures of the last hour.
 func recent(ctx context.Context, out io.Writer, r *replicator.Replicator) error {
 	failed := 0
-	for _, err := range r.Log(ctx, replicator.Query{Status: replicator.StatusFailed, Since: time.Now().Add(-time.Hour)}) {
+	for _, err := range r.Log(ctx, replicator.Query{GivenUp: true, Since: time.Now().Add(-time.Hour)}) {
 		if err != nil {
 			return err
 		}

@@ -20,6 +20,7 @@ import (
 	"github.com/s3db-go/replicator"
 	"github.com/s3db-go/replicator/drivers/s3db"
 	"github.com/s3db-go/replicator/examples/internal/compare"
+	"github.com/s3db-go/replicator/examples/internal/local"
 	"github.com/s3db-go/replicator/store"
 )
 
@@ -38,9 +39,8 @@ func demonstrate(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	at := func(name string) string { return "file:///" + filepath.ToSlash(filepath.Join(dir, name)) }
-	source := cmp.Or(os.Getenv("SOURCE_URL"), at("source"))
-	backup := cmp.Or(os.Getenv("BACKUP_URL"), at("backup"))
+	source := cmp.Or(os.Getenv("SOURCE_URL"), local.URL(dir, "source"))
+	backup := cmp.Or(os.Getenv("BACKUP_URL"), local.URL(dir, "backup"))
 	return errors.Join(run(ctx, os.Stdout, dir, source, backup), os.RemoveAll(dir))
 }
 

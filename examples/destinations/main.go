@@ -18,13 +18,13 @@ import (
 	"io"
 	"os"
 	"os/signal"
-	"path/filepath"
 	"time"
 
 	"github.com/s3db-go/replicator"
 	"github.com/s3db-go/replicator/drivers/s3db"
 	"github.com/s3db-go/replicator/drivers/sqs"
 	"github.com/s3db-go/replicator/drivers/webhook"
+	"github.com/s3db-go/replicator/examples/internal/local"
 )
 
 func main() {
@@ -35,7 +35,7 @@ func main() {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	err = run(ctx, os.Stdout, dir, places{
-		backup:   cmp.Or(os.Getenv("BACKUP_URL"), "file:///"+filepath.ToSlash(filepath.Join(dir, "backup"))),
+		backup:   cmp.Or(os.Getenv("BACKUP_URL"), local.URL(dir, "backup")),
 		database: os.Getenv("POSTGRES_URL"),
 		queue:    sqs.Options{QueueURL: os.Getenv("SQS_QUEUE_URL")},
 		crm:      webhook.Options{URL: os.Getenv("CRM_URL"), Auth: webhook.Bearer(os.Getenv("CRM_TOKEN"))},

@@ -11,12 +11,13 @@ import (
 
 	"github.com/s3db-go/replicator"
 	"github.com/s3db-go/replicator/examples/internal/compare"
+	"github.com/s3db-go/replicator/examples/internal/local"
 	"github.com/s3db-go/replicator/store"
 )
 
 // open opens the store, and a replicator on it that is started.
 func open(ctx context.Context, dir string, at places) (*store.DB, *replicator.Replicator, error) {
-	db, err := store.Open(ctx, "file:///"+filepath.ToSlash(filepath.Join(dir, "shop")))
+	db, err := store.Open(ctx, local.URL(dir, "shop"))
 	if err != nil {
 		return nil, nil, err
 	}

@@ -19,6 +19,7 @@ import (
 
 	"github.com/s3db-go/replicator"
 	"github.com/s3db-go/replicator/drivers/s3db"
+	"github.com/s3db-go/replicator/examples/internal/local"
 	"github.com/s3db-go/replicator/store"
 )
 
@@ -41,7 +42,7 @@ func demonstrate(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	backup := cmp.Or(os.Getenv("BACKUP_URL"), "file:///"+filepath.ToSlash(filepath.Join(dir, "backup")))
+	backup := cmp.Or(os.Getenv("BACKUP_URL"), local.URL(dir, "backup"))
 	return errors.Join(run(ctx, os.Stdout, dir, backup, orders), os.RemoveAll(dir))
 }
 

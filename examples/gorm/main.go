@@ -22,6 +22,7 @@ import (
 	"github.com/s3db-go/replicator"
 	"github.com/s3db-go/replicator/drivers/s3db"
 	"github.com/s3db-go/replicator/examples/gorm/gormsource"
+	"github.com/s3db-go/replicator/examples/internal/local"
 )
 
 func main() {
@@ -29,7 +30,7 @@ func main() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	backup := cmp.Or(os.Getenv("BACKUP_URL"), "file:///"+filepath.ToSlash(filepath.Join(dir, "backup")))
+	backup := cmp.Or(os.Getenv("BACKUP_URL"), local.URL(dir, "backup"))
 	if err := errors.Join(run(context.Background(), os.Stdout, dir, backup), os.RemoveAll(dir)); err != nil {
 		log.Fatal(err)
 	}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/s3db-go/replicator"
+	"github.com/s3db-go/replicator/examples/internal/local"
 	"github.com/s3db-go/replicator/store"
 )
 
@@ -25,7 +26,7 @@ type monitored struct {
 // open starts replication. What the destination has not taken within giveUp while it is
 // away is given up, into the log.
 func open(ctx context.Context, dir string, driver replicator.Driver, giveUp time.Duration, raise func(alert)) (*monitored, error) {
-	db, err := store.Open(ctx, "file:///"+filepath.ToSlash(filepath.Join(dir, "db")))
+	db, err := store.Open(ctx, local.URL(dir, "db"))
 	if err != nil {
 		return nil, err
 	}

@@ -71,7 +71,7 @@ func (m *monitored) errors(w http.ResponseWriter, req *http.Request) {
 	counts := map[string]int{}
 	for _, resource := range m.db.Resources() {
 		n, err := m.replicator.LogCount(req.Context(), replicator.Query{
-			Status: replicator.StatusFailed, Resource: resource, Since: time.Now().Add(-time.Hour),
+			GivenUp: true, Resource: resource, Since: time.Now().Add(-time.Hour),
 		})
 		if err != nil {
 			http.Error(w, err.Error(), http.StatusInternalServerError)
@@ -95,5 +95,5 @@ func (m *monitored) again(ctx context.Context) (int, error) {
 	if found == 0 || err != nil {
 		return 0, err
 	}
-	return m.replicator.Retry(ctx, replicator.Query{Status: replicator.StatusFailed, RetryCountBelow: 3})
+	return m.replicator.Retry(ctx, replicator.Query{GivenUp: true, RetryCountBelow: 3})
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/s3db-go/replicator"
 	"github.com/s3db-go/replicator/drivers/s3db"
 	"github.com/s3db-go/replicator/drivers/webhook"
+	"github.com/s3db-go/replicator/examples/internal/local"
 	"github.com/s3db-go/replicator/store"
 )
 
@@ -49,7 +50,7 @@ const victim = "crm"
 
 // run writes orders, and takes the victim away for so long.
 func run(ctx context.Context, dir string, dead time.Duration) (rec *recording, err error) {
-	at := func(name string) string { return "file:///" + filepath.ToSlash(filepath.Join(dir, name)) + "?sync=off" }
+	at := func(name string) string { return local.URL(dir, name) + "?sync=off" }
 	db, err := store.Open(ctx, at("db"))
 	if err != nil {
 		return nil, err

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/s3db-go/replicator/examples/internal/compare"
+	"github.com/s3db-go/replicator/examples/internal/local"
 	"github.com/s3db-go/replicator/store"
 )
 
@@ -39,7 +40,7 @@ func TestOneDestinationFailsAndRecoversByItself(t *testing.T) {
 	var mu sync.Mutex
 	var alerts []string
 	s, err := open(t.Context(), settings{
-		dir: dir, sinks: sinks{backup: directory(dir, "backup"), recovery: directory(dir, "recovery"), dashboards: dashboards.driver, events: events.driver},
+		dir: dir, sinks: sinks{backup: local.URL(dir, "backup"), recovery: local.URL(dir, "recovery"), dashboards: dashboards.driver, events: events.driver},
 		giveUpAfter: 2 * time.Second, retryEvery: 500 * time.Millisecond,
 		alert: func(title string) {
 			mu.Lock()
@@ -149,7 +150,7 @@ func TestOneDestinationFailsAndRecoversByItself(t *testing.T) {
 		}
 	}
 	for _, name := range []string{"backup", "recovery"} {
-		copied, err := store.Open(t.Context(), directory(dir, name))
+		copied, err := store.Open(t.Context(), local.URL(dir, name))
 		if err != nil {
 			t.Fatal(err)
 		}

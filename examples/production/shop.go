@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/s3db-go/replicator"
+	"github.com/s3db-go/replicator/examples/internal/local"
 	"github.com/s3db-go/replicator/store"
 )
 
@@ -28,7 +29,7 @@ type settings struct {
 }
 
 func open(ctx context.Context, o settings) (*shop, error) {
-	db, err := store.Open(ctx, directory(o.dir, "db"))
+	db, err := store.Open(ctx, local.URL(o.dir, "db"))
 	if err != nil {
 		return nil, err
 	}

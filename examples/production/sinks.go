@@ -3,13 +3,13 @@ package main
 import (
 	"cmp"
 	"os"
-	"path/filepath"
 
 	"github.com/s3db-go/replicator"
 	"github.com/s3db-go/replicator/drivers/bigquery"
 	"github.com/s3db-go/replicator/drivers/memory"
 	"github.com/s3db-go/replicator/drivers/s3db"
 	"github.com/s3db-go/replicator/drivers/sqs"
+	"github.com/s3db-go/replicator/examples/internal/local"
 )
 
 // sinks are the four that get the shop's changes.
@@ -21,8 +21,8 @@ type sinks struct {
 // named gives those that the environment names, and for each other one of this process.
 func named(dir string) sinks {
 	s := sinks{
-		backup:     cmp.Or(os.Getenv("BACKUP_URL"), directory(dir, "backup")),
-		recovery:   cmp.Or(os.Getenv("RECOVERY_URL"), directory(dir, "recovery")),
+		backup:     cmp.Or(os.Getenv("BACKUP_URL"), local.URL(dir, "backup")),
+		recovery:   cmp.Or(os.Getenv("RECOVERY_URL"), local.URL(dir, "recovery")),
 		dashboards: memory.New(memory.Options{}),
 		events:     memory.New(memory.Options{Events: true}),
 	}
@@ -33,10 +33,6 @@ func named(dir string) sinks {
 		s.events = sqs.New(sqs.Options{QueueURL: url})
 	}
 	return s
-}
-
-func directory(dir, name string) string {
-	return "file:///" + filepath.ToSlash(filepath.Join(dir, name))
 }
 
 // destinations say who gets what.

@@ -23,6 +23,7 @@ import (
 
 	"github.com/s3db-go/replicator"
 	"github.com/s3db-go/replicator/drivers/s3db"
+	"github.com/s3db-go/replicator/examples/internal/local"
 	"github.com/s3db-go/replicator/store"
 )
 
@@ -44,7 +45,7 @@ func serve(ctx context.Context) (err error) {
 		return err
 	}
 	defer os.RemoveAll(dir)
-	shop, err := open(ctx, dir, s3db.New(s3db.Options{ConnectionString: "file:///" + filepath.ToSlash(filepath.Join(dir, "backup"))}), nil)
+	shop, err := open(ctx, dir, s3db.New(s3db.Options{ConnectionString: local.URL(dir, "backup")}), nil)
 	if err != nil {
 		return err
 	}

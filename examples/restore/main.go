@@ -22,6 +22,7 @@ import (
 	"github.com/s3db-go/replicator"
 	"github.com/s3db-go/replicator/drivers/s3db"
 	"github.com/s3db-go/replicator/examples/internal/compare"
+	"github.com/s3db-go/replicator/examples/internal/local"
 )
 
 func main() {
@@ -39,14 +40,13 @@ func demonstrate(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	local := filepath.Join(dir, "source")
 	wipe := wipeRecords
 	source := os.Getenv("SOURCE_URL")
 	if source == "" {
-		source = "file:///" + filepath.ToSlash(local)
-		wipe = func(context.Context, place) error { return os.RemoveAll(local) }
+		source = local.URL(dir, "source")
+		wipe = func(context.Context, place) error { return os.RemoveAll(filepath.Join(dir, "source")) }
 	}
-	backup := cmp.Or(os.Getenv("BACKUP_URL"), "file:///"+filepath.ToSlash(filepath.Join(dir, "backup")))
+	backup := cmp.Or(os.Getenv("BACKUP_URL"), local.URL(dir, "backup"))
 	err = run(ctx, os.Stdout, dir, place{source, "of the source"}, place{backup, "of the backup"}, wipe)
 	return errors.Join(err, os.RemoveAll(dir))
 }

@@ -47,7 +47,7 @@ func (r *Recorder) Settle(ctx context.Context) error {
 		select {
 		case <-settled:
 		case <-ctx.Done():
-			return fmt.Errorf("%d records are in doubt: %w", n, context.Cause(ctx))
+			return fmt.Errorf("records in doubt: %d: %w", n, context.Cause(ctx))
 		}
 	}
 }

@@ -117,7 +117,10 @@ func (r *Recorder) recoverSchemas(ctx context.Context) error {
 		if _, known := r.schemas.noted.Load(resource); !known {
 			r.schemas.noted.Store(resource, version)
 			met = true
-		} else if err := r.note(ctx, resource, version); err != nil {
+		} else if err := r.note(ctx, resource, version); errors.Is(err, cdc.ErrJournalFull) {
+			// Room comes back only when the destinations go on, which they do after Start.
+			r.opts.Logger.Warn("a schema that changed is not noted yet; the resource's next write tries again", "resource", resource, "version", version, "error", err)
+		} else if err != nil {
 			return fmt.Errorf("note the schema of %s: %w", resource, err)
 		}
 	}

@@ -222,11 +222,17 @@ func TestSchemaIsNotedAfterACrash(t *testing.T) {
 	}
 }
 
-// failing is a journal that takes no notes.
-type failing struct{ journal.Journal }
+// failing is a journal that takes no notes for a time.
+type failing struct {
+	journal.Journal
+	err *error
+}
 
-func (failing) AppendSchema(context.Context, string, int, *cdc.Schema) error {
-	return errors.New("full")
+func (f failing) AppendSchema(ctx context.Context, resource string, version int, schema *cdc.Schema) error {
+	if *f.err != nil {
+		return *f.err
+	}
+	return f.Journal.AppendSchema(ctx, resource, version, schema)
 }
 
 // TestSchemaThatCantBeNoted: writes go on, and tell their version themselves.
@@ -234,7 +240,7 @@ func TestSchemaThatCantBeNoted(t *testing.T) {
 	d, j := newVersioned(), journal.NewMemory(journal.MemoryOptions{})
 	defer j.Close()
 	r := capture.New(capture.Options{
-		Journal: failing{j}, Source: d, Wants: func(string, cdc.Op) bool { return true }, Now: time.Now, Logger: slog.New(slog.DiscardHandler),
+		Journal: failing{j, new(errors.New("broken"))}, Source: d, Wants: func(string, cdc.Op) bool { return true }, Now: time.Now, Logger: slog.New(slog.DiscardHandler),
 	})
 	defer r.Stop()
 	r.SchemaChanged(t.Context(), "r", 2)
@@ -245,5 +251,38 @@ func TestSchemaThatCantBeNoted(t *testing.T) {
 	pending[0].Commit()
 	if j.Last() != 1 {
 		t.Errorf("%d changes", j.Last())
+	}
+}
+
+// TestStartWithAFullJournal: what changed while nobody captured is noted when there is room
+// again, which a Start that fails could not bring.
+func TestStartWithAFullJournal(t *testing.T) {
+	d, fsys := newVersioned(), faultfs.New()
+	d.define("r", 1)
+	d.life(t, fsys).stop(t)
+	d.define("r", 2)
+	j, err := journal.Open(fsys, journal.Options{Now: time.Now, Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	refusal := fmt.Errorf("%w: by 88 bytes", cdc.ErrJournalFull)
+	p := &process{fsys, j, capture.New(capture.Options{
+		Journal: failing{j, &refusal}, Source: d, FS: fsys, Resources: func() []string { return []string{"r"} },
+		Wants: func(string, cdc.Op) bool { return true }, Now: time.Now, Logger: slog.New(slog.DiscardHandler),
+	})}
+	defer p.stop(t)
+	if err := p.recorder.Recover(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	refusal = nil
+	p.insert(t, "r", "a", 2)
+	if got, want := p.story(t), []string{"r2", "a"}; !slices.Equal(got, want) {
+		t.Errorf("the journal holds %v, want %v", got, want)
+	}
+	broken := errors.New("the disk is broken")
+	d.define("r", 3)
+	refusal = broken
+	if err := p.recorder.Recover(t.Context()); !errors.Is(err, broken) {
+		t.Errorf("a journal that takes nothing at all: %v", err)
 	}
 }
