@@ -26,12 +26,18 @@ type writes struct {
 	of    *hooked
 	n     atomic.Int64  // one more than there are, until the turn
 	ended chan struct{} // closed when, after the turn, the last has ended
+	leave func()        // ends a write; the same for all, so that none pays for one of its own
 }
 
-func (w *writes) leave() {
-	if w.n.Add(-1) == 0 {
-		close(w.ended)
+func newWrites(of *hooked) *writes {
+	w := &writes{of: of, ended: make(chan struct{})}
+	w.n.Store(1)
+	w.leave = func() {
+		if w.n.Add(-1) == 0 {
+			close(w.ended)
+		}
 	}
+	return w
 }
 
 // Capture hooks rec in, until release is called. release waits for the writes that
@@ -70,8 +76,7 @@ func (h *Hook) Enter() (rec Recorder, leave func()) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.entered == nil {
-		h.entered = &writes{of: h.present, ended: make(chan struct{})}
-		h.entered.n.Store(1)
+		h.entered = newWrites(h.present)
 	}
 	h.entered.n.Add(1)
 	if h.present == nil {

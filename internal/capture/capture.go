@@ -269,11 +269,12 @@ func (r *Recorder) complete(c *cdc.Change) (wanted bool, err error) {
 	if !r.opts.Wants(c.Resource, c.Op) {
 		return false, nil
 	}
+	now := r.opts.Now() // once, since every write pays for it
 	if c.ChangeID.IsZero() {
-		c.ChangeID = newID(r.opts.Now())
+		c.ChangeID = newID(now)
 	}
 	if c.Time.IsZero() {
-		c.Time = r.opts.Now()
+		c.Time = now
 	}
 	c.Time = c.Time.UTC().Truncate(time.Microsecond)
 	return true, nil

@@ -303,13 +303,13 @@ func TestNothingOfAFailedWriteIsSeen(t *testing.T) {
 	fsys := faultfs.New()
 	j := open(t, fsys, journal.Options{})
 	defer j.Close()
-	appendOne(t, j, "a")
-	appendOne(t, j, "b")
 	r, err := j.Read(0)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer r.Close()
+	appendOne(t, j, "a")
+	appendOne(t, j, "b")
 	settle(t, j)
 	fsys.Fail(1, 1000)
 	if err := j.Append(t.Context(), []cdc.Change{journaltest.Change("c")}); !errors.Is(err, faultfs.ErrInjected) {
@@ -335,38 +335,6 @@ func settle(t *testing.T, j *journal.Disk) {
 	journal.AwaitSpare(j)
 	if err := j.SaveCursor("settled", journal.Cursor{Low: j.Last()}); err != nil {
 		t.Fatal(err)
-	}
-}
-
-// Readers that keep up get the same decoded changes; one that does not reads them
-// from the files.
-func TestTailIsShared(t *testing.T) {
-	j := open(t, faultfs.New(), journal.Options{SegmentBytes: 4 << 10, TailBytes: 1000})
-	next := func(after uint64) journal.Entry {
-		t.Helper()
-		r, err := j.Read(after)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer r.Close()
-		got, err := r.Next(1)
-		if err != nil || len(got) != 1 || got[0].Change.Seq != after+1 {
-			t.Fatal(got, err)
-		}
-		return got[0]
-	}
-	appendOne(t, j, "a")
-	if one, two := next(0), next(0); one.Change != two.Change {
-		t.Fatal("decoded twice")
-	}
-	for i := range 50 {
-		appendOne(t, j, fmt.Sprint(i))
-	}
-	if one, two := next(50), next(50); one.Change != two.Change {
-		t.Fatal("decoded twice")
-	}
-	if one, two := next(0), next(0); one.Change == two.Change || one.Bytes != two.Bytes {
-		t.Fatal("the tail holds more than it should")
 	}
 }
 

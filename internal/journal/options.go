@@ -20,8 +20,8 @@ type Options struct {
 	Retain Retain
 	// Sync says when to flush; SyncAlways by default.
 	Sync Sync
-	// TailBytes is how much of the newest changes, by encoded size, stays in memory
-	// for readers that keep up. 16 MiB by default.
+	// TailBytes is how much of the newest changes, by encoded size, stays in memory at
+	// most, for readers that keep up. 16 MiB by default.
 	TailBytes int
 	// MaxBytes is how large the journal's segments may get, 0 for no bound. It is
 	// exceeded by little: by what a segment repeats at its beginning, by the small segment

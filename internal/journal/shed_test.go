@@ -96,3 +96,35 @@ func TestFullFlush(t *testing.T) {
 		})
 	}
 }
+
+// What a full journal keeps for when there is room is not lost because the disk fails just
+// when that is looked for.
+func TestFullOnADiskThatFails(t *testing.T) {
+	const operations = 40 // more than making room takes
+	for n := range operations {
+		synctest.Test(t, func(t *testing.T) {
+			fsys := faultfs.New()
+			j := open(t, fsys, journal.Options{MaxBytes: 256 << 10, SegmentBytes: 64 << 10})
+			if err := j.SaveCursor("slow", journal.Cursor{}); err != nil {
+				t.Fatal(err)
+			}
+			late := begin(t, j, "late")
+			want := len(fill(t, j, "a")) + 1
+			j.Commit(late, 0, nil)
+			fsys.Fail(n+1, n+1)
+			for j.SaveCursor("slow", journal.Cursor{Low: j.Stats().Durable}) != nil {
+				time.Sleep(time.Second) // virtual
+			}
+			time.Sleep(3 * time.Second)
+			fsys.Fail(0, 0)
+			if s := j.Stats(); s.Last != uint64(want) || s.Durable != uint64(want) || s.Err != nil {
+				t.Errorf("with operation %d failed: %+v, want %d", n+1, s, want)
+			}
+			closeNow(t, j)
+			if j = open(t, fsys, journal.Options{}); j.Last() != uint64(want) || len(j.Unresolved()) != 0 {
+				t.Errorf("with operation %d failed it is opened with %+v", n+1, j.Stats())
+			}
+			closeNow(t, j)
+		})
+	}
+}

@@ -1,7 +1,9 @@
 package journal
 
 // tail holds the newest committed changes in memory, decoded, for the readers that
-// keep up. The zero value is empty.
+// keep up. Of [Disk] it holds no change that all of them have passed: decoded, a change is in
+// many pieces of memory, which the garbage collector would visit again and again for nobody.
+// The zero value is empty.
 type tail struct {
 	entries []Entry // dense in Seq, oldest first
 	dropped int     // how many of them, the oldest, are dropped

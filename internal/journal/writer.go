@@ -219,11 +219,15 @@ func (d *Disk) makeRoom() error {
 		return nil
 	}
 	s, err := d.nextFile(0)
-	if err != nil {
-		return noRoom(err)
+	if err == nil {
+		d.keep(s)
+		return nil
 	}
-	d.keep(s)
-	return nil
+	// As long as nobody can tell there is none, and the ends that wait for it stay.
+	if err = noRoom(err); !errors.Is(err, cdc.ErrJournalFull) {
+		err = &errNoRoom{err.Error()}
+	}
+	return err
 }
 
 // put writes a group and flushes it. After an error the next one goes to a new
