@@ -21,11 +21,12 @@ import (
 // A target that wants state gets the record as it is now, read from the source, and no
 // old state: with it all its failures there are replicated, those that the query did not
 // select as well. The row goes if the record has left the filter of a route with OnLeave:
-// Remove, and so does a row under the key that the record had before it first failed. Where
-// the source can't be read, what is stored goes, but nothing over a later state. A target that wants events gets the stored changes, those of a record in
-// order of their versions, each with its own id, version and time, and OriginReplayed.
-// Routes are asked again, so that a mended Transform takes effect; what they do not want
-// any more is discarded.
+// Remove, and so does each row under another key that a change was to take away which
+// failed. Where the source can't be read, what is stored goes, but nothing over a later
+// state. A target that wants events gets the stored changes, those of a record in order of
+// their versions, each with its own id, version and time, and OriginReplayed. Routes are
+// asked again, so that a mended Transform takes effect; what they do not want any more is
+// discarded.
 //
 // With OnFailure: Hold everything that waits in line with a selected delivery goes, in its
 // order, until one fails again.

@@ -3,6 +3,7 @@ package engine
 import (
 	"cmp"
 	"context"
+	"errors"
 	"slices"
 
 	"github.com/s3db-go/replicator/cdc"
@@ -110,7 +111,7 @@ func (e *Engine) recallLanes(ctx context.Context, rows []ledger.Row) error {
 			for _, name := range lanes {
 				called[lane{row.Target, name}] = true
 			}
-			if row.Status == ledger.Held && slices.ContainsFunc(all, func(s standing) bool { return s.marked && s.in(lanes) }) {
+			if row.Status == ledger.Held && !row.WillRetry && slices.ContainsFunc(all, func(s standing) bool { return s.marked && s.in(lanes) }) {
 				continue
 			}
 		case limits.Events:
@@ -144,7 +145,7 @@ func (e *Engine) recall(r *Routed, tried uint64) error {
 	if e.cfg.Hold {
 		if more := linked(all, lanes); len(more) > len(lanes) {
 			r.Lanes = lanes
-			e.pass(target, more, r.Change)
+			e.pass(target, more, all, r.Change)
 			return nil
 		}
 	}
@@ -166,33 +167,56 @@ func (e *Engine) recall(r *Routed, tried uint64) error {
 // another one takes its place, which does. It is journaled too, since what the first had
 // sent would not lead to them any more after a crash. If it can't be, the lanes stay closed,
 // and what is marked is sent later: a full journal must not keep all else from going on.
-func (e *Engine) pass(target string, lanes []string, of *cdc.Change) {
+func (e *Engine) pass(target string, lanes []string, all []standing, of *cdc.Change) {
 	_, err := e.cfg.Journal.AppendTo(e.ctx, e.cfg.Name, []cdc.Change{recall(target, lanes, of)}, nil)
 	if err != nil {
-		e.tellRetry(err)
+		e.tellRetry(errors.Join(err, e.mark(target, lanes, all)))
 		e.takeUpLater()
 	}
 }
 
+// mark sees to it that one of what stands in some lanes is marked. Behind a failure that was
+// discarded nothing is: what is held goes with what it waits for.
+func (e *Engine) mark(target string, lanes []string, all []standing) error {
+	of := slices.DeleteFunc(slices.Clone(all), func(s standing) bool { return !s.in(lanes) })
+	if len(of) == 0 || slices.ContainsFunc(of, func(s standing) bool { return s.marked }) {
+		return nil
+	}
+	row, found, err := e.rowOf(target, &of[0])
+	if err != nil || !found {
+		return err
+	}
+	_, err = e.cfg.Ledger.Amend([]ledger.Row{row}, func(row *ledger.Row) { row.WillRetry = true })
+	return err
+}
+
 // carry gives a Recall a failure, as a replay that takes its place.
 func (e *Engine) carry(r *Routed, target string, s *standing) error {
+	row, found, err := e.rowOf(target, s)
+	if err != nil || !found {
+		return err // discarded at this moment
+	}
+	change := row.Change
+	change.Seq, change.Origin = r.Change.Seq, cdc.Replayed
+	r.Change, r.Bytes = &change, codec.SizeChange(&change)
+	r.Verdicts, err = e.routeTo(nil, &change, target)
+	return err
+}
+
+// rowOf gives the ledger's row of a failure, if it is one still.
+func (e *Engine) rowOf(target string, s *standing) (row ledger.Row, found bool, err error) {
 	q := ledger.Query{Destination: e.cfg.Name, Target: target, Resource: s.record.Resource, RecordID: s.record.RecordID}
 	for rows, err := range e.cfg.Ledger.Failures(q, failuresAtOnce) {
 		if err != nil {
-			return err
+			return ledger.Row{}, false, err
 		}
 		for i := range rows {
-			if rows[i].Change.ChangeID != s.id {
-				continue
+			if rows[i].Change.ChangeID == s.id {
+				return rows[i], true, nil
 			}
-			change := rows[i].Change
-			change.Seq, change.Origin = r.Change.Seq, cdc.Replayed
-			r.Change, r.Bytes = &change, codec.SizeChange(&change)
-			r.Verdicts, err = e.routeTo(nil, &change, target)
-			return err
 		}
 	}
-	return nil // discarded at this moment
+	return ledger.Row{}, false, nil
 }
 
 // lanes gives the lanes that a row's delivery stands in; none if no route has it any

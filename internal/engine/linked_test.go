@@ -3,8 +3,11 @@ package engine_test
 import (
 	"context"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/s3db-go/replicator/cdc"
 	"github.com/s3db-go/replicator/internal/engine"
@@ -14,7 +17,7 @@ import (
 
 // grouped gives a site whose lanes are the field group of the records, with Hold. Of a
 // call's deliveries it counts the most.
-func grouped(t *testing.T, bad func(cdc.Delivery) bool) (*site, *picky, *atomic.Int64) {
+func grouped(t *testing.T, bad func(cdc.Delivery) bool, more ...func(*engine.Config)) (*site, *picky, *atomic.Int64) {
 	d, most := newPicky(cdc.Limits{Events: true, Items: 8, Concurrency: 4}, bad), new(atomic.Int64)
 	apply := d.apply
 	d.apply = func(ctx context.Context, of *driver, batch []cdc.Delivery) error {
@@ -24,6 +27,9 @@ func grouped(t *testing.T, bad func(cdc.Delivery) bool) (*site, *picky, *atomic.
 	return newSite(t, d, func(cfg *engine.Config) {
 		cfg.Hold = true
 		cfg.Router = route.New([]route.Rule{{From: "things", OrderBy: func(c cdc.Change) string { return c.Data.String("group") }}}, route.Options{Limits: d.Limits})
+		for _, change := range more {
+			change(cfg)
+		}
 	}), d, most
 }
 
@@ -93,6 +99,51 @@ func TestWhatIsHeldAfterARetryGoesWithIt(t *testing.T) {
 		t.Errorf("%v arrived", got)
 	}
 	s.stop()
+}
+
+// slow is a ledger that takes no row of what is held until it may.
+type slow struct {
+	engine.Ledger
+	once          sync.Once
+	reached, open chan struct{}
+}
+
+func (l *slow) Settle(ends ...ledger.End) ([]int, error) {
+	if slices.ContainsFunc(ends, func(e ledger.End) bool { return e.Row.Status == ledger.Held }) {
+		l.once.Do(func() {
+			close(l.reached)
+			<-l.open
+		})
+	}
+	return l.Ledger.Settle(ends...)
+}
+
+// What was held while the failure before it was discarded goes when the journal takes what
+// calls for it, also if that is full at first.
+func TestWhatIsHeldAfterADiscardGoesWhenThereIsRoom(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l, j := &slow{reached: make(chan struct{}), open: make(chan struct{})}, &busy{}
+		s, d, _ := grouped(t, numbered(2), func(cfg *engine.Config) {
+			l.Ledger, j.Journal = cfg.Ledger, cfg.Journal
+			cfg.Ledger, cfg.Journal = l, j
+		})
+		s.become("b", in("one", 1))
+		s.become("a", in("one", 2))
+		s.put("b", in("two", 3))
+		<-l.reached
+		s.discard(ledger.Query{})
+		j.refusals = 2
+		close(l.open)
+		s.drain()
+		s.expect("b", "3 held")
+		time.Sleep(time.Minute)
+		s.expect("b", "3 replicated")
+		s.become("b", in("two", 4))
+		if got := d.order(); !slices.Equal(got, []int64{1, 3, 4}) {
+			t.Errorf("%v arrived", got)
+		}
+		s.stop()
+	})
 }
 
 // What fails again holds what stands behind it, and nothing else.

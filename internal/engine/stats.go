@@ -33,8 +33,9 @@ type Stats struct {
 	// nothing of it: they gave their payload back, since their lanes stand still.
 	WindowBytes int
 	Parked      int
-	// HeldBy is the failure for which the oldest change waits, while so many are
-	// parked that no more is read; else nil.
+	// WaitsFor is the last failure of what the oldest change waits for, nil if it has not
+	// failed. HeldBy is the same while so many are parked that no more is read, else nil.
+	WaitsFor error
 	HeldBy   error
 	InFlight int // attempts that run
 	Stuck    int // attempts among them that overran their timeout
@@ -103,8 +104,9 @@ func (c *Core) Stats(now time.Time) Stats {
 	if c.window.first != nil {
 		s.Oldest = time.UnixMicro(c.window.first.at).UTC()
 	}
+	s.WaitsFor = c.waitsFor()
 	if c.window.parked >= c.set.MaxParked {
-		s.HeldBy = c.heldBy()
+		s.HeldBy = s.WaitsFor
 	}
 	for _, a := range c.running {
 		if now.Sub(a.started) > c.set.Timeout {
@@ -114,8 +116,8 @@ func (c *Core) Stats(now time.Time) Stats {
 	return s
 }
 
-// heldBy gives the last failure of what the oldest change waits for.
-func (c *Core) heldBy() error {
+// waitsFor gives the last failure of what the oldest change waits for.
+func (c *Core) waitsFor() error {
 	first := c.window.first
 	for first != nil && first.items == nil {
 		first = first.next // a schema change

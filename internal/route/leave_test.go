@@ -89,6 +89,14 @@ func TestOrderBy(t *testing.T) {
 	if v := only(t, r, other); v.Lane != moved.Lane {
 		t.Errorf("%q and %q", v.Lane, moved.Lane)
 	}
+	// What leaves a filter and its name at once keeps its place in both.
+	filtered := route.New([]route.Rule{{
+		From: "orders", ShouldReplicate: func(c cdc.Change) bool { return c.Data.String("customer") != "bob" }, OnLeave: route.LeaveRemove,
+		OrderBy: func(c cdc.Change) string { return c.Data.String("customer") },
+	}}, route.Options{})
+	if gone := only(t, filtered, update(customer("alice"), customer("bob"))); gone.Delivery.Op != cdc.Deleted || gone.Lane != alice.Lane || gone.OldLane != moved.Lane {
+		t.Errorf("%s from %q to %q", gone.Delivery.Op, gone.Lane, gone.OldLane)
+	}
 	// Without a name there is no order, so each change has a lane of its own.
 	first, second := update(customer("alice"), customer("")), update(customer(""), customer(""))
 	second.ChangeID = cdc.ID{2}

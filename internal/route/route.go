@@ -166,6 +166,9 @@ func (r *Router) Route(dst []Verdict, c *cdc.Change) ([]Verdict, error) {
 				return dst, err
 			}
 			v.Skip, v.Err = r.shape(v, rule, of, limits, secrets)
+			if of != c && v.Grouped {
+				v.goesTo(rule, c)
+			}
 		}
 		if v.Err != nil {
 			v.Err = cdc.Permanent(&cdc.DeliveryError{
@@ -210,6 +213,14 @@ func (r *Router) leaving(rule *Rule, c *cdc.Change) (*cdc.Change, error) {
 		}
 	}
 	return &gone, nil
+}
+
+// goesTo has the delete of what left a filter stand in the lane that its change went to,
+// too: what comes next of the record stands there.
+func (v *Verdict) goesTo(rule *Rule, c *cdc.Change) {
+	if lane, _, key, err := rule.order(c); err == nil && key != "" && lane != v.Lane {
+		v.OldLane = lane
+	}
 }
 
 // limits asks the driver, whose code may panic.

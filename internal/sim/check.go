@@ -109,6 +109,9 @@ func (f *fate) lanes() []laneName {
 	if f.verdict.OldLane != "" {
 		l = append(l, laneName{f.verdict.Target, f.verdict.OldLane})
 	}
+	if record := (laneName{f.verdict.Target, f.change.RecordID}); f.held && record.key != f.verdict.Lane {
+		l = append(l, record)
+	}
 	return l
 }
 
@@ -305,33 +308,6 @@ func (w *world) noticed(n engine.Notice) {
 		n.Status == engine.Skipped && f.verdict.Skip == "",
 		(n.Status == engine.Failed || n.Status == engine.Held) && !f.row:
 		w.violation("%v settles with status %d: accepted %v, told %v, contained %v, row %v", f, n.Status, f.accepted, f.told, f.contained, f.row)
-	}
-}
-
-// hopeless: the destination was away for too long when the delivery had waited for so
-// long.
-func (w *world) hopeless(f *fate) bool {
-	return !w.lastAway.IsZero() && w.lastAway.Sub(f.change.Time) >= w.set.GiveUpAfter
-}
-
-// watchBreaker remembers that the destination has been away for long.
-func (w *world) watchBreaker() {
-	b := w.core.Stats(w.now).Breaker
-	if w.set.GiveUpAfter > 0 && b.Open && w.now.Sub(b.Since) >= w.set.GiveUpAfter {
-		w.lastAway = w.now
-	}
-}
-
-// checkGuilt: a delivery is given up for its own fault only. At a state target it may
-// also be for that of the one that contains it.
-func (w *world) checkGuilt(f *fate, n engine.Notice) {
-	switch {
-	case w.hopeless(f):
-	case n.Target != events, errors.Is(n.Err, errTransform), errors.Is(n.Err, errRefused):
-	case cdc.FaultOf(n.Err) == cdc.RecordFault && f.poison == permanent && !f.crowd:
-	case cdc.FaultOf(n.Err) != cdc.RecordFault && n.RetryCount == w.set.Retries && !f.crowd:
-	default:
-		w.violation("%v is given up after %d retries: %v", f, n.RetryCount, n.Err)
 	}
 }
 

@@ -29,22 +29,19 @@ var mutations = []mutation{
 	{"commit visible before durable", "Readers get a group's commits before it is flushed.", []edit{{writer,
 		`		g.err = d.store(g)
 `,
-		`		d.mu.Lock()
-		for i := range g.steps {
-			if g.steps[i].committed.Change != nil && d.err == nil {
-				d.tail.push(g.steps[i].publish())
-				d.durable = g.steps[i].seq
-			}
-		}
+		`		g.number()
+		d.mu.Lock()
+		early := d.tail
+		early.push(g.entries...)
+		d.tail, d.durable = early, max(d.durable, g.seq)
 		close(d.more)
 		d.more = make(chan struct{})
 		d.mu.Unlock()
 		g.err = d.store(g)
 `}, {writer,
-		`		d.tail.push(e)
+		`	pushed.push(entries...)
 `,
-		`		_ = e
-`}}},
+		``}}},
 
 	{"no fsync of the directory", "A new segment's name is not made durable.", []edit{{"internal/journal/segment.go",
 		`	if err == nil {
@@ -94,20 +91,20 @@ func writeTemp`}}},
 `,
 		`		it.busy = true
 		c.ended = append(c.ended, it)
-		if it.group == 1 && it.old == nil && it.errand == Deliver && it.lane.queue.front() == it && it.lane.queue.len() > 1 {
+		if it.group == 1 && it.others == nil && it.errand == Deliver && it.lane.queue.front() == it && it.lane.queue.len() > 1 {
 			it.lane.queue.pop()
 			it.group = 0
 			c.advance(it.lane)
 		}
 `}, {settle,
-		`	l, old := it.lane, it.old
+		`	l, others := it.lane, it.others
 `,
 		`	if it.group == 0 {
 		c.settleOne(it, it, it.status)
 		c.window.settle(it)
 		return
 	}
-	l, old := it.lane, it.old
+	l, others := it.lane, it.others
 `}}},
 
 	{"version at begin", "A change has its version from the announcement on, and not from the commit.", []edit{{disk,
@@ -116,19 +113,17 @@ func writeTemp`}}},
 		`		it.change.Version = d.clock.Next(d.now())
 		k, announced := key{ticket, it.index}, Entry{Change: it.change, Bytes: it.size}
 `}, {disk,
-		`	version := d.clock.Next(d.now())
+		`	seq, version := d.number(1)
 `,
-		`	version := cmp.Or(announced.Change.Version, d.clock.Next(d.now()))
+		`	seq, version := d.number(1)
+	version = cmp.Or(announced.Change.Version, version)
 `}}},
 
 	{"abort forgotten", "Recovery passes over the aborts that it reads.", []edit{{"internal/journal/scan.go",
-		`			return out, errors.New("a change is aborted that was not announced")
-		}
-		delete(r.pending, k)
-`,
-		`			return out, errors.New("a change is aborted that was not announced")
-		}
-`}}},
+		`		if _, announced := r.ended(k); !announced {
+			return out, errors.New("a change is aborted`,
+		`		if _, announced := r.pending[k]; !announced {
+			return out, errors.New("a change is aborted`}}},
 
 	{"trimming behind a cursor that is not durable", "Segments are deleted behind a cursor that is about to be saved.", []edit{{"internal/journal/cursor.go",
 		`	b, err := d.fs.wrap(cursorMagic, c.encode(name))
@@ -239,13 +234,11 @@ func writeTemp`}}},
 		it.free()`}}},
 
 	{"a bisection gives up without having tried alone", "Two suspects are given up together.", []edit{{"internal/engine/attempt.go",
-		`	if fault == cdc.RecordFault {
-		it.err`,
+		`	if j.batch && (fault`,
 		`	if a.bisection != nil && len(a.items) == 2 {
 		j.batch = false
 	}
-	if fault == cdc.RecordFault {
-		it.err`}}},
+	if j.batch && (fault`}}},
 
 	{"a bisection takes the last suspect for guilty", "The last suspect is given up untried.", []edit{{"internal/engine/bisect.go",
 		`	if len(b.suspects) > 0 {
@@ -296,12 +289,12 @@ func writeTemp`}}},
 		`{ return s == Failed || s == Held || s == Discarded }`}}},
 
 	{"a success closes failures under another key", "What failed of a record is superseded by whatever is accepted of it later.", []edit{{"internal/engine/covers.go",
-		`	if !o.Covers || !o.Keyed || o.Status != Replicated || o.Restated {`,
+		`	if !o.Covers || o.Rows == nil || o.Status != Replicated {`,
 		`	if true {`}}},
 
-	{"a record that leaves its key stands in one lane", "An update that moves the key does not wait for what is under the former one.", []edit{{"internal/engine/lane.go",
-		`	if oldKey != "" && oldKey != key {`,
-		`	if false {`}}},
+	{"a record that leaves its key stands in one lane", "An update that moves the key does not wait for what is under the former one.", []edit{{"internal/engine/core.go",
+		`laneName(v, r.Change), v.OldLane, recordLane`,
+		`laneName(v, r.Change), "", recordLane`}}},
 
 	{"a record that leaves its group stands in one lane", "A change that moves from one name of OrderBy to another waits in the new one alone.", []edit{{"internal/route/user.go",
 		`			old = group + was
@@ -309,11 +302,36 @@ func writeTemp`}}},
 		`			_ = was
 `}}},
 
-	{"retried under several keys at once", "What failed of a record under several keys is sent again lane by lane.", []edit{{"internal/engine/retry.go",
+	{"retried under several keys at once", "What failed of a record under several keys is sent again lane by lane.", []edit{{"internal/engine/linked.go",
+		`		name := row.Change.RecordKey().String()
+		if e.cfg.Hold && len(lanes) > 0 {`,
+		`		name := ""
+		if len(lanes) > 0 {`}, {"internal/engine/linked.go",
 		`			lanes = []string{row.Change.RecordID}
-`,
+		default:`,
 		`			lanes = lanes[:1]
+		default:`}}},
+
+	{"a restatement leaves a row behind", "What a record is now goes, and of the rows that failures left only the first is removed.", []edit{{"internal/engine/restate.go",
+		`	case at < 0:
+`,
+		`	case len(s.verdicts) > 0:
+	case at < 0:
 `}}},
+
+	{"a restatement stands in one lane", "The rows that a record had are removed whatever waits under their keys.", []edit{{"internal/engine/restate.go",
+		`		s.lanes = together(s.lanes, v.Lane, v.OldLane)
+`,
+		`		s.lanes = []string{v.Lane}
+`}}},
+
+	{"what hangs together goes lane by lane", "With Hold, what is held behind a change that left its lane goes without waiting for what is in the other.", []edit{{"internal/engine/linked.go",
+		`	for before := 0; len(lanes) > before; {`,
+		`	for before := 0; false && len(lanes) > before; {`}}},
+
+	{"a record that is inserted anew does not wait", "With Hold, a record's lane is that of its key alone.", []edit{{"internal/engine/core.go",
+		`	if !hold || v.Grouped {`,
+		`	if true {`}}},
 
 	{"a mark is forgotten", "What the log has as being on its way, after an error, is never sent.", []edit{{"internal/engine/retry.go",
 		`		e.takeUpLater() // the`,
@@ -338,9 +356,51 @@ func writeTemp`}}},
 		``}}},
 
 	{"a full journal takes no ends", "While the journal is full the ends of what was announced before are dropped.", []edit{{"internal/journal/full.go",
-		`				kept.frames = appendCommit(kept.frames, s.key, s.seq, s.version, s.as)
-				kept.steps = append(kept.steps, s)
+		`				kept.commit(s)
 `,
 		`				seq--
+`}}},
+
+	{"a cursor before what it counts", "Without SyncAlways a cursor is saved that speaks of changes which are not flushed.", []edit{{"internal/journal/cursor.go",
+		`		err = d.awaitFlush(c.highest())
+`,
+		``}}},
+
+	{"misses are not told", "A listener that is too slow is told of one miss where it missed several.", []edit{{"internal/hub/subscriber.go",
+		`			it.value = missed(it.missed)
+`,
+		`			it.value = missed(1)
+`}}},
+
+	{"a flush that failed is believed the second time", "With an interval a flush that failed is repeated, which the system takes for done.", []edit{{"internal/journal/sync.go",
+		`		return w.failed // the system takes for flushed what it could not flush
+`,
+		`		w.failed = nil
+`}}},
+
+	{"an interval without its flush", "What was written is flushed with the next segment or cursor, and not by the clock.", []edit{{writer,
+		`		d.syncTimer.Reset(time.Duration(d.opts.Sync))
+`,
+		``}}},
+
+	{"a schema without its former fields", "A target is given the fields of the present version alone while records of an earlier one come.", []edit{{"internal/engine/calls.go",
+		`	return widened(present, brought), true, nil
+`,
+		`	return present, true, nil
+`}}},
+
+	{"a record before its schema", "What is ready to go does so before the schema that it follows.", []edit{{"internal/engine/target.go",
+		`	case t.due.len() > 0:
+`,
+		`	case t.due.len() > 0 && t.ready.len() == 0:
+`}}},
+
+	{"a schema change is passed over", "The engine settles a schema change that it reads in the journal, and no target hears of it.", []edit{{"internal/engine/shape.go",
+		`	e := c.window.add(r.Change, r.Bytes, len(ways))
+`,
+		`	if true {
+		return
+	}
+	e := c.window.add(r.Change, r.Bytes, len(ways))
 `}}},
 }

@@ -12,7 +12,11 @@ import (
 	"testing"
 )
 
-var mutate = flag.Bool("mutations", false, "make each mistake of the list in the code, one at a time, and see that a world finds it")
+var (
+	mutate = flag.Bool("mutations", false, "make each mistake of the list in the code, one at a time, and see that a world finds it")
+	only   = flag.String("mutation", "", "a regular expression for the names of those to make; all by default")
+	page   = flag.String("table", "", "the page whose table is to say what this run finds, as docs/reliability.md")
+)
 
 // mutation is a mistake: texts that are replaced by others.
 type mutation struct {
@@ -23,7 +27,7 @@ type mutation struct {
 type edit struct{ file, old, new string }
 
 // TestMutations makes each mistake in a copy of the code (go test -overlay) and runs the
-// worlds, up to a thousand. It prints the table of docs/reliability.md.
+// worlds, up to a thousand. With -table it brings the page's table up to date.
 func TestMutations(t *testing.T) {
 	if !*mutate {
 		t.Log("give -mutations to run them: some minutes")
@@ -33,23 +37,40 @@ func TestMutations(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	chosen, err := regexp.Compile(*only)
+	if err != nil {
+		t.Fatal(err)
+	}
 	for _, m := range mutations {
+		if !chosen.MatchString(m.name) {
+			continue
+		}
 		t.Run(m.name, func(t *testing.T) {
 			overlay := m.overlay(t, strings.TrimSpace(string(root)))
 			cmd := exec.CommandContext(t.Context(), "go", "test", "-overlay", overlay, "-run", "Worlds", "-count=1", "-timeout", "5m", ".",
 				"-args", "-seeds", "1000", "-shown", "12", "-progress")
 			out, err := cmd.CombinedOutput()
-			if err == nil {
-				t.Errorf("a thousand worlds do not find it")
-				return
-			}
 			found := findings(out)
-			if found == "" {
+			switch {
+			case err == nil:
+				found = unfound
+				t.Error("a thousand worlds do not find it")
+			case found == "":
 				t.Fatalf("no world failed, but:\n%s", out)
 			}
-			fmt.Printf("| %s | %s | %s |\n", m.name, m.does, found)
+			fmt.Println(m.row(found))
 			t.Logf("%s", ofWorld.ReplaceAll(out, nil))
+			if *page != "" {
+				m.note(t, filepath.Join(strings.TrimSpace(string(root)), *page), found)
+			}
 		})
+	}
+}
+
+// TestMistakesCanBeMade: the code has each text that a mistake replaces, once.
+func TestMistakesCanBeMade(t *testing.T) {
+	for _, m := range mutations {
+		t.Run(m.name, func(t *testing.T) { m.overlay(t, filepath.Join("..", "..")) })
 	}
 }
 

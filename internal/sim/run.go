@@ -136,7 +136,7 @@ func newWorld(seed uint64, trace io.Writer) *world {
 		Opens:           w.chance(0.5),
 		Syncs:           w.chance(0.5),
 		Checks:          w.chance(0.5),
-		Limits:          w.limits,
+		Limits:          func(target string) (cdc.Limits, error) { return w.limits(target), nil },
 		Rand:            rnd.Float64,
 	}
 	w.set.Hold = w.chance(0.3)

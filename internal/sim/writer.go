@@ -49,6 +49,7 @@ type fate struct {
 	verdict route.Verdict
 	change  *change
 	poison  poison
+	held    bool // with Hold it stands in its record's lane too
 
 	// For good.
 	accepted  bool // the destination applied it
@@ -161,7 +162,7 @@ func (w *world) key() string { return fmt.Sprintf("k%d", w.rnd.IntN(4)) }
 // fateOf decides once and for all what the routes make of a change, so that they are
 // pure.
 func (w *world) fateOf(c *change, rule int, target string) *fate {
-	f := &fate{change: c}
+	f := &fate{change: c, held: w.set.Hold}
 	v := &f.verdict
 	v.Rule, v.Target, v.Lane = rule, target, c.RecordID
 	ordinary := c.RecordID != heartbeat

@@ -10,6 +10,7 @@ import (
 	"github.com/s3db-go/replicator/internal/hub"
 	"github.com/s3db-go/replicator/internal/journal"
 	"github.com/s3db-go/replicator/internal/ledger"
+	"github.com/s3db-go/replicator/internal/route"
 )
 
 // loadable is what a load may bring beyond the window: what the deliveries of a load
@@ -38,6 +39,9 @@ func (st *station) noticed(n engine.Notice) {
 		w.violation("%s: %v settles twice", pl.Name, e)
 	}
 	e.settled = true
+	if e.strayed && n.Status == engine.Coalesced {
+		e.contained = true // it was under the key that the routes gave it first
+	}
 	pl.checkGivenUp(e, n)
 	if e.change.Origin == cdc.Replayed && n.Status != engine.Replicated {
 		return
@@ -137,8 +141,15 @@ func (w *world) checkEnd() {
 	if w.err != nil {
 		return
 	}
+	w.excuse()
 	w.checkUncaught()
 	for _, pl := range w.places {
+		if pl.Syncs && !pl.Late {
+			pl.checkShapes()
+		}
+		if pl.Late && pl.joined {
+			pl.checkFilled()
+		}
 		for _, wr := range w.writes {
 			pl.checkWrite(wr)
 		}
@@ -176,6 +187,19 @@ func (pl *place) checkWrite(wr *write) {
 	}
 }
 
+// checkFilled: of every record that is there something came to a place that began with a
+// backfill.
+func (pl *place) checkFilled() {
+	for _, t := range pl.targets() {
+		for _, id := range pl.w.ids {
+			key := cdc.Key{Resource: t.Resource, RecordID: id}
+			if r := pl.w.records[key]; r.state != nil && !r.gap && len(pl.pasts[pastName{t.Target, key}]) == 0 {
+				pl.w.violation("%s: nothing came of %v for %s", pl.Name, key, t.Target)
+			}
+		}
+	}
+}
+
 // checkNewest: the last that came of a record is its newest state.
 func (pl *place) checkNewest(name pastName, past []*entry) {
 	last := past[len(past)-1]
@@ -200,12 +224,29 @@ func (pl *place) checkMended(name pastName, past []*entry) {
 	}
 	last := past[len(past)-1]
 	verdicts, _ := pl.router.Route(nil, last.change)
+	pl.checkLeft(name, past, verdicts)
 	for _, v := range verdicts {
 		if v.Target != name.target || v.Skip != "" || pl.Events || pl.Rows != cdc.RowsReplaced {
 			continue
 		}
 		if row := rowOf(name.target, v.Delivery.Key); !pl.table[row].Equal(v.Delivery.Record) {
 			w.violation("%s holds %v in row %v after all was retried, and not %v", pl.Name, pl.table[row], row, v.Delivery.Record)
+		}
+	}
+}
+
+// checkLeft: of a record that never was to stay as it is, no row is left under another key
+// than its present one.
+func (pl *place) checkLeft(name pastName, past []*entry, present []route.Verdict) {
+	if pl.Events || slices.ContainsFunc(past, func(e *entry) bool { return e.verdict.Skip != "" }) {
+		return
+	}
+	for row, record := range pl.table {
+		at := slices.IndexFunc(present, func(v route.Verdict) bool {
+			return row == rowOf(name.target, v.Delivery.Key) && v.Delivery.Record != nil
+		})
+		if row.target == name.target && record.String("id") == name.record.RecordID && at < 0 {
+			pl.w.violation("%s holds %v in row %v, which %v has left", pl.Name, record, row, name.record)
 		}
 	}
 }
@@ -247,6 +288,7 @@ type listeners struct {
 	name      string
 	cancel    []func()
 	published int
+	heardOut  bool // they had time to hear all
 }
 
 // notice is an event, or how many a listener missed.
@@ -273,7 +315,7 @@ func newListeners(p *process, name string) *listeners {
 		l.cancel = append(l.cancel, func() {
 			cancel()
 			<-done
-			if seen > l.published {
+			if seen > l.published || l.heardOut && seen < l.published {
 				p.w.accuse("%s: a listener was told %d of %d events", name, seen, l.published)
 			}
 		})
@@ -286,7 +328,14 @@ func (l *listeners) publish(n engine.Notice) {
 	l.hub.Publish(notice{Notice: n})
 }
 
+// end ends them. In the last life they hear all before, which is more than a listener may ask
+// for that ends in between.
 func (l *listeners) end() {
+	const hearing = time.Minute // for the few that wait for the slow one
+	if w := l.p.w; time.Now().After(w.healthy) && !l.p.died() {
+		time.Sleep(hearing)
+		l.heardOut = true
+	}
 	for _, cancel := range l.cancel {
 		cancel()
 	}

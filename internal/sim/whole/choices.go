@@ -12,7 +12,7 @@ import (
 
 // journalOptions are what the user chose for the journal.
 func (w *world) journalOptions() journal.Options {
-	o := journal.Options{SegmentBytes: w.Segment, TailBytes: w.Tail, MaxBytes: w.MaxBytes, OnFull: w.OnFull}
+	o := journal.Options{SegmentBytes: w.Segment, TailBytes: w.Tail, MaxBytes: w.MaxBytes, OnFull: w.OnFull, Sync: w.Sync}
 	if w.Keys > 0 {
 		o.Encryption = journal.Encryption{KeyID: w.keyID, Key: keyOf}
 	}
@@ -63,9 +63,10 @@ func (w *world) missed(n uint64) {
 func (w *world) checkUncaught() {
 	missing := uint64(0)
 	for _, wr := range w.writes {
-		if wr.place > 0 && wr.seq == 0 {
+		if wr.place > 0 && wr.seq == 0 && !wr.lost {
 			missing++
-			w.records[wr.RecordKey()].gap = w.OnFull == journal.Unjournaled
+			r := w.records[wr.RecordKey()]
+			r.gap = r.gap || w.OnFull == journal.Unjournaled
 		}
 	}
 	if missing > w.uncaught && w.OnFull == journal.Unjournaled {

@@ -33,6 +33,9 @@ type Config struct {
 	Keys     int            // with which the journal is encrypted, one after the other
 	MaxBytes int64          // of the journal, 0 for no bound
 	OnFull   journal.Policy // when that is spent
+	Sync     journal.Sync   // when it is flushed
+	Schemas  int            // how often a schema changes while a process lives, 0 if there are none
+	Drops    bool           // fields go again
 
 	Segment      int64 // bytes
 	Tail         int   // bytes of the journal's end that stay in memory
@@ -57,6 +60,7 @@ type Destination struct {
 	Retries     int
 	GiveUp      time.Duration // 0 for never
 	Moves       bool          // the key is a field that changes
+	Syncs       bool          // the targets have a shape
 	Groups      bool          // the lanes are a field that changes, and several records have
 }
 
@@ -110,6 +114,9 @@ func Make(seed uint64) Config {
 		c.Destinations = append(c.Destinations, d)
 	}
 	c.choose(rand.New(rand.NewPCG(seed, 1)))
+	later := rand.New(rand.NewPCG(seed, 2))
+	c.chooseSync(later)
+	c.chooseSchemas(later)
 	return c
 }
 
@@ -123,7 +130,7 @@ func (c *Config) choose(r *rand.Rand) {
 	if chance(0.25) {
 		c.Keys = 1 + r.IntN(4)
 	}
-	// An encrypted journal that is full can't be begun anew after a crash: it needs a segment.
+	// Both at once have a test in internal/journal.
 	if chance(0.15) && c.Keys == 0 {
 		c.MaxBytes = 8 * []int64{512, 1 << 10, 2 << 10}[r.IntN(3)]
 	}
@@ -135,12 +142,28 @@ func (c *Config) choose(r *rand.Rand) {
 		if chance(0.2) {
 			d.GiveUp = time.Duration(1+r.IntN(40)) * time.Second
 		}
-		// With Hold, what is retried of one that left a lane for another does not wait for the
-		// failures in both.
-		d.Moves = chance(0.3) && !d.Hold
+		d.Moves = chance(0.3)
 		// Rows want the order of each record, which groups do not keep: a record that is
 		// deleted in one may be inserted in another.
-		d.Groups = chance(0.3) && d.Events && !d.Hold
+		d.Groups = chance(0.3) && d.Events
+	}
+}
+
+// chooseSync draws when the journal is flushed. What may go wrong with that needs flushes that
+// fail, several segments, and processes that die.
+func (c *Config) chooseSync(r *rand.Rand) {
+	if r.Float64() > 0.2 {
+		return
+	}
+	c.Sync = []journal.Sync{journal.SyncNever, journal.SyncInterval(10 * time.Millisecond), journal.SyncInterval(time.Second), journal.SyncInterval(5 * time.Second)}[r.IntN(4)]
+	c.Broken += r.IntN(3)
+	c.Lives += r.IntN(4)
+	c.Fills += r.IntN(2)
+	if r.IntN(2) == 0 {
+		c.Segment = 2 << 10
+	}
+	if last := &c.Destinations[len(c.Destinations)-1]; c.Lives > 0 && len(c.Destinations) > 1 && r.IntN(2) == 0 {
+		last.Late, last.Events, last.Groups = true, false, false
 	}
 }
 
@@ -166,7 +189,7 @@ func (c Config) Smaller() (smaller []Config) {
 	for _, n := range []func(*Config) *int{
 		func(c *Config) *int { return &c.Broken }, func(c *Config) *int { return &c.Full }, func(c *Config) *int { return &c.Outages },
 		func(c *Config) *int { return &c.Fills }, func(c *Config) *int { return &c.Pauses }, func(c *Config) *int { return &c.Lives },
-		func(c *Config) *int { return &c.Retries }, func(c *Config) *int { return &c.Discards }, func(c *Config) *int { return &c.Keys },
+		func(c *Config) *int { return &c.Retries }, func(c *Config) *int { return &c.Schemas }, func(c *Config) *int { return &c.Discards }, func(c *Config) *int { return &c.Keys },
 	} {
 		if *n(&c) > 0 {
 			with(func(s *Config) { *n(s) = 0 })
@@ -186,6 +209,12 @@ func (c Config) Smaller() (smaller []Config) {
 	}
 	if c.MaxBytes > 0 {
 		with(func(s *Config) { s.MaxBytes = 0 })
+	}
+	if c.Drops {
+		with(func(s *Config) { s.Drops = false })
+	}
+	if c.Sync != 0 {
+		with(func(s *Config) { s.Sync = 0 })
 	}
 	for i, d := range c.Destinations {
 		for _, without := range []func(*Destination){
@@ -223,6 +252,12 @@ func (c Config) String() string {
 	if c.Discards > 0 || c.Keys > 0 {
 		parts = append(parts, fmt.Sprintf("%d discards, %d keys", c.Discards, c.Keys))
 	}
+	if c.Schemas > 0 {
+		parts = append(parts, fmt.Sprintf("schemas changed %d times, fields go %v", c.Schemas, c.Drops))
+	}
+	if c.Sync != 0 {
+		parts = append(parts, fmt.Sprintf("flushed each %v", time.Duration(c.Sync)))
+	}
 	if c.MaxBytes > 0 || c.OnFull != 0 {
 		parts = append(parts, fmt.Sprintf("a journal of %d bytes, policy %d", c.MaxBytes, c.OnFull))
 	}
@@ -245,7 +280,7 @@ func (d Destination) String() string {
 	for _, is := range []struct {
 		word string
 		so   bool
-	}{{"ordered", d.Ordered}, {"hold", d.Hold}, {"late", d.Late}, {"moving keys", d.Moves}, {"ordered by groups", d.Groups}, {fmt.Sprint("given up after ", d.GiveUp), d.GiveUp > 0}} {
+	}{{"ordered", d.Ordered}, {"hold", d.Hold}, {"late", d.Late}, {"moving keys", d.Moves}, {"shaped", d.Syncs}, {"ordered by groups", d.Groups}, {fmt.Sprint("given up after ", d.GiveUp), d.GiveUp > 0}} {
 		if is.so {
 			parts = append(parts, is.word)
 		}

@@ -20,9 +20,12 @@ type disc struct {
 // slowest is how long an operation of a good disk takes at most.
 const slowest = 4 * time.Millisecond
 
+// segments is how the names of the journal's segments end.
+const segments = ".seg"
+
 // within does an operation on a file. Of flushes it is known when they fail.
 func (d *disc) within(name string, flushes bool, operation func() error) error {
-	if strings.HasSuffix(name, ".seg") {
+	if strings.HasSuffix(name, segments) {
 		r := d.p.w.draw("disk " + name)
 		time.Sleep(time.Duration(r.Int64N(int64(slowest))))
 	}
@@ -92,7 +95,12 @@ func (f *discFile) Truncate(size int64) error {
 }
 
 func (f *discFile) Datasync() error {
-	return f.d.within(f.name, true, func() error { return f.File.Datasync() })
+	began := time.Now()
+	err := f.d.within(f.name, true, func() error { return f.File.Datasync() })
+	if strings.HasSuffix(f.name, segments) {
+		f.d.p.flushed(began, err)
+	}
+	return err
 }
 
 func (f *discFile) Sync() error {

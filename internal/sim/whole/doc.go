@@ -16,6 +16,24 @@
 // or stopped. What the log is given it has or has not when the process ends, at once:
 // bbolt's own transactions are held by tests in internal/ledger.
 //
+// # The rules of flushes
+//
+// What was announced before the last flush that succeeded began is never lost, whatever
+// Sync says. With SyncAlways nothing else is; with an interval nothing that was announced
+// longer ago than that, and than a flush takes, waits for a flush. A process that is killed
+// loses nothing: what it had not flushed is lost only if the power goes before the next one
+// has opened the journal. What is left is a prefix. Its numbers go on behind it, with later
+// versions than those that were lost; no cursor and no backfill is ahead of it; and what
+// failed and stands in the log keeps its lane closed, although the journal has it no more.
+//
+// # The rules of schemas
+//
+// A record reaches a target that has a shape only after that was given the fields of the
+// version which the record follows, in this life or a former one; also if the source has
+// left those fields behind since. A version that the journal took comes to every target that
+// was there by then, whether a record follows it or not, and whether the source told of it
+// or the next process found it.
+//
 // # How a seed is a run
 //
 // A world runs in a bubble of testing/synctest. Whatever leaves the house takes a

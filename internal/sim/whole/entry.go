@@ -5,7 +5,6 @@ import (
 	"slices"
 
 	"github.com/s3db-go/replicator/cdc"
-	"github.com/s3db-go/replicator/internal/journal"
 	"github.com/s3db-go/replicator/internal/route"
 )
 
@@ -33,6 +32,8 @@ type entry struct {
 	varied bool
 	// And with it another lane.
 	strayed bool
+	// A restatement stands in the lanes of all keys that it clears too.
+	clears []laneName
 
 	// In this life of the engine.
 	told    bool // the engine was told that it is accepted
@@ -52,7 +53,29 @@ func (e *entry) lanes() []laneName {
 	if e.verdict.OldLane != "" {
 		lanes = append(lanes, laneName{e.verdict.Target, e.verdict.OldLane})
 	}
-	return lanes
+	if record := (laneName{e.verdict.Target, e.change.RecordID}); e.place.Hold && !e.place.Groups && e.verdict.Lane != record.key {
+		lanes = append(lanes, record)
+	}
+	return append(lanes, e.clears...)
+}
+
+// restates reports whether it is what Retry read, which goes by several deliveries.
+func (e *entry) restates() bool {
+	_, restated := e.place.w.restated[e.change.ChangeID]
+	return restated
+}
+
+// clear notes that the routes made of a restatement, for one more of the states that the
+// record had, one more delivery.
+func (e *entry) clear(v route.Verdict) {
+	if was := e.verdict; was.Err != nil && v.Err == nil || was.Skip != "" && v.Skip == "" {
+		e.verdict = v
+	}
+	for _, name := range []string{v.Lane, v.OldLane} {
+		if l := (laneName{v.Target, name}); name != "" && !slices.Contains(e.lanes(), l) {
+			e.clears = append(e.clears, l)
+		}
+	}
 }
 
 // meets reports whether two have a lane in common.
@@ -75,7 +98,8 @@ func (e *entry) done() bool {
 // closed reports whether an earlier one of the lane stood in the log as failed, at least
 // for a time: who mends that need not open the lane at once.
 func (pl *place) closed(e *entry) bool {
-	return pl.before(e, func(o *entry) bool { return o.ever }) != nil
+	strayed := func(o *entry) bool { return o.ever && (o.strayed || e.strayed) && o.change.Version < e.change.Version }
+	return pl.before(e, func(o *entry) bool { return o.ever }) != nil || slices.ContainsFunc(pl.pasts[e.past()], strayed)
 }
 
 // routed notes what the routes of a place made of a change.
@@ -83,16 +107,23 @@ func (pl *place) routed(c *cdc.Change, verdicts []route.Verdict) {
 	w := pl.w
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if c.Seq == 0 {
-		return // Retry only wants to know
+	if c.Seq == 0 || c.Origin != cdc.Replayed && w.journal.lost[c.Version] {
+		return // somebody only wants to know of what failed
 	}
 	state := w.check(c)
 	for _, v := range verdicts {
-		if v.Lane == "" {
+		switch {
+		case v.Lane == "":
 			v.Lane = c.RecordID
+		case pl.Groups:
+			v.Lane, v.OldLane = groupsOf(c)
 		}
 		name := entryName{v.Target, c.Seq, c.ChangeID}
 		if known := pl.entries[name]; known != nil {
+			if known.restates() {
+				known.clear(v)
+				continue
+			}
 			if !known.verdict.Delivery.Record.Equal(v.Delivery.Record) { // the transform was mended
 				known.former, known.varied = known.verdict.Delivery.Record, true
 			}
@@ -144,10 +175,14 @@ func (pl *place) checkDelivery(e *entry, d cdc.Delivery) {
 		w.violation("%s: %v is delivered again after a clean stop", pl.Name, e)
 	case e.verdict.Err != nil || e.verdict.Skip != "":
 		w.violation("%s: %v is delivered although the routes did not let it through", pl.Name, e)
+	case e.restates() && d.Record == nil && d.Version <= want.Version && d.OldKey == nil:
+		// a row that the record had under another key
 	case d.ChangeID != want.ChangeID || d.Version != want.Version || d.Op != want.Op || (d.Record == nil) != (want.Record == nil):
 		w.violation("%s: %v is delivered as %v", pl.Name, e, d.Change)
 	case pl.Events && !d.Record.Equal(want.Record) && !(e.varied && d.Record.Equal(e.former)):
 		w.violation("%s: %v is delivered as %v", pl.Name, e, d.Record)
+	case pl.Syncs && pl.lacks(d.Target, d.Record) != "":
+		w.violation("%s: %v of schema %d is delivered before %s has the field %s", pl.Name, e, d.SchemaVersion, d.Target, pl.lacks(d.Target, d.Record))
 	case pl.Hold && !e.failed && pl.behind(e) != nil:
 		w.violation("%s: %v of version %d is delivered behind %v of version %d, which failed", pl.Name, e, e.change.Version, pl.behind(e), pl.behind(e).change.Version)
 	case e.change.Origin == cdc.Replayed && !pl.Hold && slices.ContainsFunc(pl.named[changeName{d.Target, d.ChangeID}], func(o *entry) bool { return o.discarded }):
@@ -177,6 +212,10 @@ func (pl *place) before(e *entry, such func(*entry) bool) *entry {
 // done, and nothing after it may be known to be.
 func (pl *place) accept(e *entry, d cdc.Delivery) {
 	pl.put(pl.table, d)
+	if e.restates() && d.Record == nil && e.verdict.Delivery.Record != nil {
+		pl.checkNewer(e, d)
+		return // it is on its way still
+	}
 	e.accepted = true
 	if e.change.Origin == cdc.Replayed {
 		pl.acceptReplayed(e, d)
@@ -217,12 +256,20 @@ func (pl *place) acceptReplayed(e *entry, d cdc.Delivery) {
 		}
 		return
 	}
+	pl.checkNewer(e, d)
 	for _, other := range pl.pasts[e.past()] {
-		switch {
-		case other.state > e.state && other.told:
-			pl.w.violation("%s: %v brings state %d again after state %d", pl.Name, e, e.state, other.state)
-		case other.change.Seq < e.change.Seq && pl.contains(d, other):
+		if other.change.Seq < e.change.Seq && pl.contains(d, other) {
 			other.contained = true
+		}
+	}
+}
+
+// checkNewer: what Retry sent comes over nothing newer in its row.
+func (pl *place) checkNewer(e *entry, d cdc.Delivery) {
+	for _, other := range pl.pasts[e.past()] {
+		of := other.verdict.Delivery
+		if other.state > e.state && other.told && (d.Key.Equal(of.Key) || d.Key.Equal(of.OldKey)) {
+			pl.w.violation("%s: %v brings state %d again after state %d", pl.Name, e, e.state, other.state)
 		}
 	}
 }
@@ -247,123 +294,4 @@ func (pl *place) contains(d cdc.Delivery, earlier *entry) bool {
 		}
 	}
 	return true
-}
-
-// numbers is what is known of the journal's.
-type numbers struct {
-	ids      map[uint64]cdc.ID // by Seq
-	versions []version         // sorted by Seq
-}
-
-type version struct{ seq, version uint64 }
-
-func (n *numbers) init() { n.ids = map[uint64]cdc.ID{} }
-
-// check: a change that the journal gives is one that the store applied, or a state that
-// a record had, and its numbers are its own for ever. It gives which of the record's
-// states it brings. The caller holds the mutex.
-func (w *world) check(c *cdc.Change) (state int) {
-	if c.Origin == cdc.Replayed {
-		return w.checkReplayed(c)
-	}
-	if id, known := w.journal.ids[c.Seq]; known && id != c.ChangeID {
-		w.violation("seq %d is %s and %s", c.Seq, id, c.ChangeID)
-	}
-	w.journal.ids[c.Seq] = c.ChangeID
-	w.checkVersion(version{c.Seq, c.Version})
-	if c.Origin == cdc.Snapshot {
-		return w.checkState(c)
-	}
-	if c.ChangeID[8:][0] != 0 || w.numbered(c) == nil {
-		w.violation("%v was never announced", c)
-		return 0
-	}
-	wr := w.numbered(c)
-	if c.Origin == cdc.Resolved && w.OnFull == journal.Unjournaled {
-		// What came after it was let go, so that its record is what nobody announced.
-		w.records[c.RecordKey()].gap = true
-		wr.seq = c.Seq
-		if c.Op == cdc.Deleted {
-			return len(w.records[c.RecordKey()].applied)
-		}
-		return w.checkState(c)
-	}
-	switch {
-	case wr.place == 0:
-		w.violation("%v is in the journal, and the store did not apply it", wr)
-	case c.Origin != cdc.Live || c.Op != wr.Op || !c.Data.Equal(wr.Data) || !c.Before.Equal(wr.Before):
-		w.violation("%v is in the journal as %v of origin %v with %v", wr, c, c.Origin, c.Data)
-	case wr.seq != 0 && wr.seq != c.Seq:
-		w.violation("%v has seq %d and %d", wr, wr.seq, c.Seq)
-	}
-	wr.seq = c.Seq
-	return wr.place
-}
-
-// numbered gives the write whose id a change has.
-func (w *world) numbered(c *cdc.Change) *write {
-	n := 0
-	for _, b := range c.ChangeID[8:] {
-		n = n<<8 | int(b)
-	}
-	if n < 1 || n > len(w.writes) || w.writes[n-1].RecordKey() != c.RecordKey() {
-		return nil
-	}
-	return w.writes[n-1]
-}
-
-// checkReplayed: what Retry sends is a record's present state, or a change that failed.
-func (w *world) checkReplayed(c *cdc.Change) (state int) {
-	if of, restated := w.restated[c.ChangeID]; restated {
-		if c.Op != cdc.Deleted && !c.Data.Equal(of.state) || c.Op == cdc.Deleted && of.state != nil {
-			w.violation("%v is restated with %v, and the record is %v", c, c.Data, of.state)
-		}
-		return of.place
-	}
-	wr := w.numbered(c)
-	if c.ChangeID[8:][0] != 0 || wr == nil {
-		return w.checkState(c)
-	}
-	if w.records[c.RecordKey()].gap {
-		return wr.place // it may have been resolved to what nobody announced
-	}
-	if wr.place == 0 || c.Op != wr.Op || !c.Data.Equal(wr.Data) || !c.Before.Equal(wr.Before) {
-		w.violation("%v is replayed as %v with %v", wr, c, c.Data)
-	}
-	return wr.place
-}
-
-// restatement is what a record was when Retry put its state on the road.
-type restatement struct {
-	state cdc.Record
-	place int
-}
-
-// checkState: what is sent of a present record is one of the states that it had.
-func (w *world) checkState(c *cdc.Change) (state int) {
-	n := int(c.Data.Int("n"))
-	if n < 1 || n > len(w.writes) {
-		w.violation("%v is no state of its record", c)
-		return 0
-	}
-	wr := w.writes[n-1]
-	if wr.place == 0 || wr.RecordKey() != c.RecordKey() || !c.Data.Equal(wr.after()) {
-		w.violation("%v is no state of its record", c)
-	}
-	return wr.place
-}
-
-// checkVersion: the version grows with Seq.
-func (w *world) checkVersion(v version) {
-	all := w.journal.versions
-	at, known := slices.BinarySearchFunc(all, v, func(a, b version) int { return int(a.seq) - int(b.seq) })
-	switch {
-	case known && all[at].version != v.version:
-		w.violation("seq %d has version %d and %d", v.seq, all[at].version, v.version)
-	case known:
-	case at > 0 && all[at-1].version >= v.version, at < len(all) && all[at].version <= v.version:
-		w.violation("the versions do not grow: seq %d has %d", v.seq, v.version)
-	default:
-		w.journal.versions = slices.Insert(all, at, v)
-	}
 }

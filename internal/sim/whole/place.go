@@ -18,6 +18,7 @@ type place struct {
 	w       *world
 	router  *route.Router
 	outages []outage
+	joined  bool // it was there in some life
 
 	// The world's mutex guards what follows.
 	entries map[entryName]*entry
@@ -25,6 +26,7 @@ type place struct {
 	lanes   map[laneName][]*entry   // in order of Seq
 	pasts   map[pastName][]*entry   // likewise
 	table   map[rowName]cdc.Record
+	columns map[columnName]bool
 	took    []time.Time // when the engine was told that something was accepted
 	calls   []*call     // under way
 }
@@ -58,6 +60,7 @@ func newPlace(w *world, d Destination) *place {
 		Destination: d, w: w,
 		entries: map[entryName]*entry{}, named: map[changeName][]*entry{}, lanes: map[laneName][]*entry{},
 		pasts: map[pastName][]*entry{}, table: map[rowName]cdc.Record{},
+		columns: map[columnName]bool{},
 	}
 	r := w.dice("place " + d.Name)
 	var rules []route.Rule
@@ -67,7 +70,7 @@ func newPlace(w *world, d Destination) *place {
 			rule.Key = []string{keyField}
 		}
 		if d.Groups {
-			rule.OrderBy = func(c cdc.Change) string { return fmt.Sprint("group ", c.Data.Int(groupField)) }
+			rule.OrderBy = func(c cdc.Change) string { return groupOf(c.Data) }
 		}
 		if d.Name != "d1" || i > 0 { // the first route of the first destination is a plain one
 			filter, broken := int64(2+r.IntN(8)), int64(5+r.IntN(40))
@@ -82,15 +85,32 @@ func newPlace(w *world, d Destination) *place {
 		}
 		rules = append(rules, rule)
 		if r.IntN(4) == 0 {
-			rules = append(rules, route.Rule{From: resource, To: resource + "2", Key: rule.Key})
+			rules = append(rules, route.Rule{From: resource, To: resource + "2", Key: rule.Key, OrderBy: rule.OrderBy})
 		}
 	}
-	pl.router = route.New(rules, route.Options{Destination: d.Name, Limits: pl.limits})
+	o := route.Options{Destination: d.Name, Limits: pl.limits}
+	if w.Schemas > 0 {
+		o.Schema = w.present
+	}
+	pl.router = route.New(rules, o)
 	for range w.Outages {
 		from := w.start.Add(time.Duration(r.Int64N(int64(w.Spread))))
 		pl.outages = append(pl.outages, outage{from, from.Add(time.Duration(r.IntN(60)) * time.Second), r.IntN(3) == 0})
 	}
 	return pl
+}
+
+func groupOf(record cdc.Record) string { return fmt.Sprint("group ", record.Int(groupField)) }
+
+// groupsOf gives the group that a change stands in, and the one that it leaves if it does.
+func groupsOf(c *cdc.Change) (is, was string) {
+	if is = groupOf(c.Data); c.Op == cdc.Updated {
+		was = groupOf(c.Before)
+	}
+	if was == is {
+		was = ""
+	}
+	return is, was
 }
 
 var errTransform = errors.New("the transform failed")

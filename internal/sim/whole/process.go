@@ -42,10 +42,11 @@ type process struct {
 	dead     chan struct{}  // closed when it is dead
 
 	// The world's mutex guards what follows.
-	isDead   bool
-	by       how // it died
-	stopping bool
-	onTheWay []request // writes, to the store
+	isDead    bool
+	unflushed bool // a flush failed, after which nothing more is written
+	by        how  // it died
+	stopping  bool
+	onTheWay  []request // writes, to the store
 }
 
 // boot starts a process from what the last one left, nil if it can't be.
@@ -58,6 +59,7 @@ func (w *world) boot() *process {
 	p.disk = &disc{FS: w.disk, p: p}
 	p.source = &source{p: p}
 	p.trouble()
+	w.alterAsleep(w.dice(fmt.Sprint("asleep ", p.life)))
 	w.say("start %d, %v", p.life, p.end)
 	err := p.open()
 	if err == nil {
@@ -79,6 +81,7 @@ func (p *process) open() (err error) {
 	if err != nil {
 		return err
 	}
+	w.forget(p.journal.Last())
 	l, err := ledger.Open(filepath.Join(w.folder, "log.db"))
 	if err != nil {
 		return err
@@ -93,6 +96,7 @@ func (p *process) open() (err error) {
 			continue
 		}
 		st := newStation(p, pl)
+		pl.joined = true
 		p.stations = append(p.stations, st)
 		if err := st.fill(unfinished); err != nil {
 			return err
@@ -106,7 +110,7 @@ func (p *process) open() (err error) {
 		}
 	}
 	p.recorder = capture.New(capture.Options{
-		Journal: p.journal, Source: p.source, Wants: p.wants, Now: time.Now, Logger: slog.New(slog.DiscardHandler),
+		Journal: noting{p.journal, w}, Source: p.source, Resources: w.described, FS: p.disk, Wants: p.wants, Now: time.Now, Logger: slog.New(slog.DiscardHandler),
 	})
 	if err := p.recorder.Recover(ctx); err != nil {
 		return err
@@ -267,6 +271,7 @@ func (p *process) die(why string, by how) {
 		return
 	}
 	p.isDead, p.by = true, by
+	p.expose(by == powerLost)
 	p.disk.CrashAt(1)
 	close(p.dead)
 	w.log("dies: %s", why)

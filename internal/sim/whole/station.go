@@ -78,11 +78,15 @@ func (st *station) start(ctx context.Context) error {
 		e.told, e.settled = false, false
 	}
 	pl.w.mu.Unlock()
-	e := engine.New(engine.Config{
+	cfg := engine.Config{
 		Name: pl.Name, Driver: driver{pl, st.p}.able(), Journal: saver{journal.For(st.p.journal, pl.Name), st}, Router: router{pl.router, pl},
 		Ledger: st.p.book, Notify: st.noticed, Window: pl.Window, MaxRetries: pl.Retries, Timeout: timeout, RecordSuccesses: pl.Successes,
 		Hold: pl.Hold, GiveUpAfter: pl.GiveUp, Read: st.p.source.present, Rand: pl.w.dice(fmt.Sprint("engine ", pl.Name, st.p.life)).Float64,
-	})
+	}
+	if pl.Syncs {
+		cfg.Schema, cfg.Shapes = pl.router.Shape, pl.targets()
+	}
+	e := engine.New(cfg)
 	st.mu.Lock()
 	st.engine = e
 	st.mu.Unlock()
@@ -255,6 +259,14 @@ func (p *process) meddle() {
 		each.Go(func() {
 			if p.rest(after) == nil {
 				st.discard(dice)
+			}
+		})
+	}
+	for range w.Schemas {
+		resource, after := resources[r.IntN(len(resources))], time.Duration(r.Int64N(int64(w.Spread)))
+		each.Go(func() {
+			if p.rest(after) == nil {
+				p.source.alter(resource)
 			}
 		})
 	}

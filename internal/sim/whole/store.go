@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/s3db-go/replicator/cdc"
+	"github.com/s3db-go/replicator/internal/journal"
 	"github.com/s3db-go/replicator/internal/keylock"
 )
 
@@ -32,6 +33,11 @@ type write struct {
 	n          int    // counts the writes
 	place      int    // among those applied to the record, from 1; 0 if it was not
 	seq        uint64 // as the journal has it, 0 if it was not seen there
+
+	life      int       // in which it was announced, 0 if it was not
+	announced time.Time // no later than this
+	exposed   bool      // it was not flushed when the power was lost
+	lost      bool      // and is not in the journal
 }
 
 // after is the record after the write.
@@ -42,10 +48,14 @@ func (wr *write) after() cdc.Record {
 	return wr.Data
 }
 
-// apply changes the store. The caller holds the world's mutex.
+// apply changes the store. If the announcement was lost with the power, nobody waited for
+// what arrives late. The caller holds the world's mutex.
 func (w *world) apply(wr *write) {
 	r := w.records[wr.RecordKey()]
-	if !r.state.Equal(stateBefore(wr.Change)) {
+	switch old := !r.state.Equal(stateBefore(wr.Change)); {
+	case old && wr.exposed && w.Sync != journal.SyncAlways:
+		r.gap = true
+	case old:
 		w.violation("%v is made of an old state of its record", wr)
 	}
 	r.applied = append(r.applied, wr)
@@ -128,7 +138,7 @@ func (s *source) Scan(ctx context.Context, resource, after string, limit int) (r
 		}
 		w.mu.Lock()
 		if state := w.records[cdc.Key{Resource: resource, RecordID: id}].state; state != nil {
-			rows = append(rows, cdc.Row{RecordID: id, Data: state})
+			rows = append(rows, cdc.Row{RecordID: id, Data: state, SchemaVersion: w.shapes[resource].now()})
 		}
 		w.mu.Unlock()
 	}
@@ -175,10 +185,20 @@ func (s *source) change(choose func(key cdc.Key, before cdc.Record) *write, keys
 		if err != nil {
 			return err
 		}
+		s.p.announced(writes)
 		for i, wr := range writes {
 			s.carryOut(wr, pending[i])
 		}
 		return nil
+	}
+}
+
+// announced notes that writes were acknowledged by the journal.
+func (p *process) announced(writes []*write) {
+	p.w.mu.Lock()
+	defer p.w.mu.Unlock()
+	for _, wr := range writes {
+		wr.life, wr.announced = p.life, time.Now()
 	}
 }
 

@@ -47,10 +47,14 @@ type world struct {
 	lives   int
 	hurt    bool // the last process could not write its journal any more
 	journal numbers
+	shapes  map[string]*shapes // by resource
 	// restated holds what Retry read, by the id under which it goes.
 	restated map[cdc.ID]restatement
 	uncaught uint64 // changes that a full journal let go, as it says
 	over     bool
+
+	safe time.Time // what was announced before is flushed
+	cut  bool      // the power was lost, and the journal was not opened since
 }
 
 // Run runs a world to its end and gives the first violation of a promise, nil if there
@@ -101,6 +105,11 @@ func newWorld(c Config, folder string, trace io.Writer) *world {
 		}
 	}
 	w.journal.init()
+	w.shapes = map[string]*shapes{}
+	for _, resource := range resources {
+		w.shapes[resource] = &shapes{}
+		w.shapes[resource].version.Store(int64(min(c.Schemas, 1)))
+	}
 	for _, d := range c.Destinations {
 		w.places = append(w.places, newPlace(w, d))
 	}

@@ -80,6 +80,7 @@ func (w *world) make(key cdc.Key, before cdc.Record, remove, extra bool) *write 
 			c.Data["extra"] = int64(wr.n)
 		}
 	}
+	w.follow(c)
 	w.writes = append(w.writes, wr)
 	w.log("write %v", wr)
 	return wr
