@@ -197,7 +197,7 @@ func (r *Replicator) notify(run *running, d Destination) func(engine.Notice) {
 		case BreakerOpened:
 			logger.Warn("destination unavailable, deliveries wait", "error", e.Err)
 		case BreakerClosed:
-			logger.Warn("destination available again")
+			logger.Info("destination available again")
 		default:
 			if debug {
 				told := []any{"resource", e.Resource, "record", e.RecordID, "operation", e.Operation, "duration", e.Duration}

@@ -159,7 +159,7 @@ func judge(s DestinationStats, failed int) DestinationHealth {
 		if s.Err != "" {
 			d.Reason += ": " + s.Err
 		}
-	case s.Err != "" && !s.BreakerOpen:
+	case s.Err != "" && !s.BreakerOpen && !s.attempted:
 		d.Status, d.Reason = HealthUnhealthy, s.Err
 	case s.BreakerOpen:
 		d.Status, d.Reason = HealthDegraded, "unavailable: "+s.Err

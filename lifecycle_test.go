@@ -311,3 +311,44 @@ func TestStartThatEnds(t *testing.T) {
 		t.Errorf("opened %d times, closed %d times", opened.Load(), closed.Load())
 	}
 }
+
+// TestTheFirstFailedAttemptIsTold by Stats and Stop, long before the breaker opens, and is
+// no reason yet to call the destination ill. A delivery that arrives after all ends it.
+func TestTheFirstFailedAttemptIsTold(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newShelf()
+		var mended atomic.Bool
+		d := memory.New(memory.Options{Before: func(context.Context, []replicator.Delivery) error {
+			if mended.Load() {
+				return nil
+			}
+			time.Sleep(15 * time.Second)
+			return errors.New("no answer within 15s")
+		}})
+		r := start(t, s, replicator.Options{Destinations: to(d, "r")})
+		putN(t, s, "r", 1)
+		flush := func() error {
+			ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+			defer cancel()
+			return r.Flush(ctx)
+		}
+		time.Sleep(16 * time.Second)
+		if stats := r.Stats().Destinations["memory"]; !strings.Contains(stats.Err, "no answer within 15s") || stats.BreakerOpen {
+			t.Errorf("Stats has %q, breaker open %v", stats.Err, stats.BreakerOpen)
+		}
+		if h := r.Health(); h.Status != replicator.HealthHealthy {
+			t.Errorf("Health is %s: %s", h.Status, h.Reason)
+		}
+		if err := flush(); err == nil || !strings.Contains(err.Error(), "no answer within 15s") {
+			t.Errorf("Flush: %v", err)
+		}
+		mended.Store(true)
+		if err := r.Flush(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if stats := r.Stats().Destinations["memory"]; stats.Err != "" {
+			t.Errorf("after it, Stats has %q", stats.Err)
+		}
+		halt(t, r)
+	})
+}

@@ -129,6 +129,9 @@ func New(source Source, opts Options) (*Replicator, error) {
 	if err := errors.Join(faults...); err != nil {
 		return nil, err
 	}
+	if s, ok := source.(reporter); ok {
+		s.report(opts.Logger)
+	}
 	return &Replicator{
 		source: source,
 		opts:   opts,

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"os"
 	"path/filepath"
 	"slices"
@@ -113,13 +112,13 @@ func (r *Replicator) open(ctx context.Context) (*running, error) {
 	recovering.at("resolving writes that were interrupted")
 	// What a former run left in doubt comes before whatever is written from now on.
 	run.recorder = capture.New(capture.Options{
-		Journal: run.journal, Source: r.source, Resources: run.resources, FS: run.kept, Wants: run.wants, Now: time.Now, Logger: r.opts.Logger,
+		Journal: run.journal, Source: r.source, Resources: run.resources, FS: run.kept, Wants: run.wants(r.opts.Logger), Now: time.Now, Logger: r.opts.Logger,
 		Trace: r.opts.Telemetry.traces(),
 	})
 	if err := run.recorder.Recover(ctx); err != nil {
 		return run, fmt.Errorf("replicator: %w", err)
 	}
-	if s, ok := r.source.(interface{ report(*slog.Logger) }); ok {
+	if s, ok := r.source.(reporter); ok {
 		s.report(r.opts.Logger)
 	}
 	if run.release, err = r.source.Capture(run.recorder); err != nil {
@@ -284,38 +283,6 @@ func (run *running) part(d *destination) {
 	run.destinations = slices.DeleteFunc(slices.Clone(run.destinations), func(other *destination) bool { return other == d })
 	run.wanted.Store(interestOf(run.destinations))
 	run.departed = append(run.departed, d)
-}
-
-// interest is what a set of destinations wants.
-type interest struct {
-	routers []*route.Router
-	known   sync.Map // resource → Op: what any of them wants of it
-}
-
-func interestOf(destinations []*destination) *interest {
-	var in interest
-	for _, d := range destinations {
-		in.routers = append(in.routers, d.router)
-	}
-	return &in
-}
-
-// wants reports whether any destination wants such a change.
-func (run *running) wants(resource string, op Op) bool {
-	in := run.wanted.Load()
-	if ops, ok := in.known.Load(resource); ok {
-		return ops.(Op).Has(op)
-	}
-	var ops Op
-	for each := range cdc.AllOps.Each {
-		for _, router := range in.routers {
-			if router.Wants(resource, each) {
-				ops |= each
-			}
-		}
-	}
-	in.known.Store(resource, ops)
-	return ops.Has(op)
 }
 
 // resources gives those that routes name, and if a route is for everything those that

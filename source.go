@@ -19,7 +19,7 @@ type SourceOptions struct {
 	// [cdc.Normalize] lists them. It is called with the record's lock held: within Write, by
 	// the goroutine that called it, and also outside, when the end of an earlier write isn't
 	// known. So hold no lock that Get takes while calling Write: the two would wait for each
-	// other, and a warning in Options.Logger after five seconds is all that tells. Required.
+	// other, and a warning in Options.Logger after five seconds, and each minute, is all that tells. Required.
 	Get func(ctx context.Context, resource, recordID string) (Record, bool, error)
 	// Describe returns the schema of a resource, or false if there is none. It is asked
 	// in every Write and must be quick: a look-up in memory. Its Version should be 1 or
@@ -47,7 +47,8 @@ type CustomSource struct {
 	opts   SourceOptions
 	locks  keylock.Set
 	hook   cdc.Hook
-	logger atomic.Pointer[slog.Logger] // of the Replicator that was started last
+	logger atomic.Pointer[slog.Logger] // of the Replicator that was made or started last
+	missed atomic.Bool                 // it was told of a write that nobody captured
 }
 
 var (
@@ -99,8 +100,8 @@ func NotApplied(err error) error {
 // is. With Inserted | Updated as its Op, Get tells which of the two it is. Before, and
 // Data of a delete, are read with Get if they are left nil; a delete of what is not there
 // is sent too, if write returns nil. If Data holds an id, its text is RecordID. While no
-// Replicator is started on the source, the write is carried out and not replicated, and
-// nothing tells. Values are normalized here (see [cdc.Normalize]); one that can't be
+// Replicator is started on the source, the write is carried out and not replicated; the
+// Logger of one that was made is told of the first. Values are normalized here (see [cdc.Normalize]); one that can't be
 // replicated is an error before anything is announced or written. The context given to
 // write is not cancelled by ctx any more: the change is announced.
 //
@@ -117,6 +118,9 @@ func (s *CustomSource) Write(ctx context.Context, c Change, write func(context.C
 
 	recorder, leave := s.hook.Enter()
 	defer leave()
+	if recorder == nil {
+		s.miss(c)
+	}
 	pending, err := s.begin(ctx, recorder, c)
 	if err != nil {
 		return err
@@ -257,14 +261,40 @@ func (s *CustomSource) SchemaChanged(ctx context.Context, resource string) {
 // answers within seconds.
 const slowGet = 5 * time.Second
 
-// report says where warnings go.
-func (s *CustomSource) report(logger *slog.Logger) { s.logger.Store(logger) }
+// slowGetAgain is how often that is repeated: often enough to be seen by who looks only when
+// something stands still.
+const slowGetAgain = time.Minute
+
+// reporter is a source with warnings of its own.
+type reporter interface{ report(*slog.Logger) }
+
+// report says where warnings go, and that what was told may be told again.
+func (s *CustomSource) report(logger *slog.Logger) {
+	s.logger.Store(logger)
+	s.missed.Store(false)
+}
+
+// miss tells of the first write that is not captured: more are likely to follow.
+func (s *CustomSource) miss(c Change) {
+	if logger := s.logger.Load(); logger != nil && s.missed.CompareAndSwap(false, true) {
+		logger.Warn("a write while the replicator is not started is not captured, and is sent nowhere", "resource", c.Resource, "record", c.RecordID)
+	}
+}
 
 // Read implements cdc.Reader.
 func (s *CustomSource) Read(ctx context.Context, resource, recordID string) (Record, bool, error) {
 	if logger := s.logger.Load(); logger != nil {
+		returned := make(chan struct{})
+		defer close(returned)
 		defer time.AfterFunc(slowGet, func() {
-			logger.Warn("SourceOptions.Get has not returned; does who called Write hold a lock that Get takes?", "resource", resource, "record", recordID, "after", slowGet)
+			for after := slowGet; ; after += slowGetAgain {
+				logger.Warn("SourceOptions.Get has not returned; does who called Write hold a lock that Get takes?", "resource", resource, "record", recordID, "after", after)
+				select {
+				case <-returned:
+					return
+				case <-time.After(slowGetAgain):
+				}
+			}
 		}).Stop()
 	}
 	record, found, err := s.opts.Get(ctx, resource, recordID)

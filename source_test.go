@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"slices"
 	"strings"
@@ -215,12 +216,57 @@ func TestAGetThatDoesNotReturnIsTold(t *testing.T) {
 		if strings.Contains(lines.String(), "Get") {
 			t.Errorf("one that answers is told: %s", &lines)
 		}
-		wait = 6 * time.Second
+		wait = 70 * time.Second // which is after five seconds and after a minute more
 		write()
 		synctest.Wait()
-		if n := strings.Count(lines.String(), "SourceOptions.Get has not returned"); n != 1 || !strings.Contains(lines.String(), "record=o1") {
+		if n := strings.Count(lines.String(), "SourceOptions.Get has not returned"); n != 2 || !strings.Contains(lines.String(), "record=o1") {
 			t.Errorf("it is told %d times: %s", n, &lines)
 		}
 		halt(t, r)
+	})
+}
+
+// TestAWriteThatNobodyCapturesIsTold before Start and after Stop, each once.
+func TestAWriteThatNobodyCapturesIsTold(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var lines bytes.Buffer
+		s := replicator.NewSource(replicator.SourceOptions{Get: func(context.Context, string, string) (replicator.Record, bool, error) { return nil, false, nil }})
+		write := func(resource string) {
+			change := replicator.Change{Op: replicator.Inserted, Resource: resource, RecordID: "o1", Data: replicator.Record{"v": 1}}
+			if err := s.Write(t.Context(), change, func(context.Context) error { return nil }); err != nil {
+				t.Error(err)
+			}
+			synctest.Wait()
+		}
+		told := func(text string, want int) {
+			t.Helper()
+			if n := strings.Count(lines.String(), text); n != want {
+				t.Errorf("%q is told %d times, want %d: %s", text, n, want, &lines)
+			}
+		}
+		r, err := replicator.New(s, replicator.Options{Volatile: true, Logger: slog.New(slog.NewTextHandler(&lines, nil)), Destinations: to(memory.New(memory.Options{}), "orders")})
+		if err != nil {
+			t.Fatal(err)
+		}
+		write("orders")
+		write("orders")
+		told("level=WARN msg=\"a write while the replicator is not started", 1)
+		if err := r.Start(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		write("orders")
+		told("not started", 1)
+		for range 2 {
+			write("ordres")
+		}
+		told("level=INFO msg=\"no route takes the resource", 1)
+		told("resource=ordres routes=[orders]", 1)
+		for i := range 100 {
+			write(fmt.Sprint("other", i))
+		}
+		told("no route takes", 20)
+		halt(t, r)
+		write("orders")
+		told("not started", 2)
 	})
 }

@@ -52,9 +52,11 @@ type DestinationStats struct {
 	// Paused says since when and why the destination is paused, nil if it is not.
 	Paused *Pause
 	// Err is the last failure that was the destination's own, or of the journal, the
-	// log or the cursor on its behalf, or what keeps it from starting; "" if all is
-	// well.
+	// log or the cursor on its behalf, or what keeps it from starting, or the last of what
+	// the oldest change waits for; "" if all is well.
 	Err string
+	// attempted says that Err is of attempts that go on, which is no standstill yet.
+	attempted bool
 }
 
 // JournalStats tell how the journal stands.
@@ -105,6 +107,9 @@ func destinationStats(driver string, counts, s engine.Stats) DestinationStats {
 	out.Err = cmp.Or(text(s.JournalErr), text(s.LedgerErr), text(s.CursorErr), text(s.RetryErr), text(s.LimitsErr), text(s.HeldBy))
 	if out.Err == "" && s.Breaker.Open {
 		out.Err = text(s.Breaker.Err)
+	}
+	if out.Err == "" && s.WaitsFor != nil {
+		out.Err, out.attempted = text(s.WaitsFor), true
 	}
 	return out
 }

@@ -163,7 +163,7 @@ func TestRequiredColumns(t *testing.T) {
 	if errs[0] != nil || errs[2] != nil {
 		t.Errorf("rows that are there, or complete: %v, %v", errs[0], errs[2])
 	}
-	if cdc.FaultOf(errs[1]) != cdc.RecordFault || !strings.Contains(errs[1].Error(), `23502 not_null_violation on column "name"`) {
+	if cdc.FaultOf(errs[1]) != cdc.RecordFault || !strings.Contains(errs[1].Error(), `23502 not_null_violation on column "name": the record has no value for it`) {
 		t.Errorf("a new row without its name: %s %v", cdc.FaultOf(errs[1]), errs[1])
 	}
 	exec(t, url, `ALTER TABLE people DROP COLUMN stamp`)

@@ -33,8 +33,11 @@ func judge(ctx context.Context, err error) error {
 		return cdc.Unavailable(fmt.Errorf("the connection is lost: %w", err))
 	}
 	text := errors.New(describe(pg))
-	if pg.Code == "42501" {
+	switch pg.Code {
+	case "42501":
 		text = fmt.Errorf("%w: the role needs GRANT SELECT, INSERT, UPDATE, DELETE on the table", text)
+	case "23502":
+		text = fmt.Errorf("%w: the record has no value for it; let a Transform give one, or give the column a default", text)
 	}
 	switch faultOf(pg.Code) {
 	case cdc.RecordFault:

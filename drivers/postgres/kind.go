@@ -147,8 +147,12 @@ func typeOf(t cdc.Type) string {
 // fits reports whether a column takes values of the type that a field would get, at
 // least those that such a field is likely to have. Times, and numbers of many digits,
 // are often kept as text; whole numbers are not. Of types that it does not know it
-// believes that they fit.
+// believes that they fit. A column that is there is wanted as it is where only records
+// tell of it: each value shows for itself whether it is taken.
 func fits(there, wanted schema.Column) bool {
+	if there.Type == wanted.Type {
+		return true
+	}
 	have, _, _ := strings.Cut(there.Type, "(")
 	if strings.HasSuffix(there.Type, "[]") {
 		have = "array"

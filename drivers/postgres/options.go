@@ -37,7 +37,8 @@ type Options struct {
 	Unguarded bool
 
 	// Logger gets a warning when a table does not fit and SchemaSync.OnMismatch is Warn,
-	// and a line for every statement that changes a table. nil is silence.
+	// and a line for every statement that makes a schema or makes or changes a table. nil is
+	// silence.
 	Logger *slog.Logger
 }
 
@@ -76,7 +77,8 @@ type Strategy uint8
 
 // The strategies.
 const (
-	// Alter creates tables and adds columns.
+	// Alter creates tables, and the schema that a target's name has in front, and adds
+	// columns.
 	Alter Strategy = iota
 	// DropCreate creates tables, and creates anew the ones that don't fit.
 	DropCreate

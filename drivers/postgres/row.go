@@ -240,7 +240,7 @@ func (s *scattering) putKey(r *row, key cdc.Record) error {
 		column := s.w.t.column(field)
 		i, ok := s.w.table.index[column]
 		if !ok {
-			return fmt.Errorf("key column %q does not exist in the table", column)
+			return fmt.Errorf("key column %q does not exist in the table%s", column, s.w.table.otherKey())
 		}
 		r.key.add(i)
 		if err := s.put(r, field, v); err != nil {
@@ -300,7 +300,7 @@ func (w *writer) keyless() (any bool) {
 			}
 			judged, reason = r.key, nil
 			if !w.table.arbiter(key) {
-				reason = cdc.Unavailable(fmt.Errorf("postgres: %s: the table has no unique constraint on %s, by which a row would be found", w.t.name, quoteAll(key, "")))
+				reason = cdc.Unavailable(fmt.Errorf("postgres: %s: the table has no unique constraint on %s, by which a row would be found%s", w.t.name, quoteAll(key, ""), w.table.otherKey()))
 			}
 		}
 		if reason != nil && w.errs[r.at] == nil {
@@ -324,11 +324,11 @@ func (w *writer) lack(missing lacking, why error) {
 		for field, v := range record {
 			column := w.t.column(field)
 			if v != nil && w.errs[i] == nil && w.table.column(column) == nil {
-				err := fmt.Errorf("postgres: %s: column %q does not exist", w.t.name, column)
-				if why != nil {
-					err = fmt.Errorf("%w: %w", err, why)
+				err := why // which names what the column was not added for
+				if err == nil {
+					err = fmt.Errorf("column %q does not exist", column)
 				}
-				w.errs[i] = cdc.Unavailable(err)
+				w.errs[i] = cdc.Unavailable(fmt.Errorf("postgres: %s: %w", w.t.name, err))
 			}
 		}
 	}

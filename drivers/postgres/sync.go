@@ -125,7 +125,7 @@ func (d *Driver) fit(ctx context.Context, pool *pgxpool.Pool, t *target, rules s
 		}
 		statements := t.statements(there, plan.Steps)
 		if len(plan.Mismatches) > 0 && rules.OnMismatch == schema.Error {
-			return there, &unfitError{plan.Err(), statements} // half of a change helps nobody
+			return there, &unfitError{err: plan.Err()} // half of a change helps nobody
 		}
 		err = d.run(ctx, pool, statements)
 		pg, _ := errors.AsType[*pgconn.PgError](err)
@@ -190,7 +190,14 @@ func (d *Driver) plan(ctx context.Context, db catalogue, t *target, rules schema
 			return schema.Plan{}, err
 		}
 	}
-	return schema.Compute(there.asTable(holds), wanted, rules), nil
+	plan := schema.Compute(there.asTable(holds), wanted, rules)
+	for i, m := range plan.Mismatches {
+		if m.Column == "" && len(wanted.Key) > 0 && !there.arbiter(wanted.Key) {
+			plan.Mismatches[i].Reason += there.otherKey()
+			break // the first is that of the key
+		}
+	}
+	return plan, nil
 }
 
 // run carries out statements, all or none.

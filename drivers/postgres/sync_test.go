@@ -351,3 +351,66 @@ func TestManyMakeTheSameTable(t *testing.T) {
 		t.Errorf("%d rows", n)
 	}
 }
+
+// TestNarrowerColumnsStay: a column that takes fewer values than one that would be made is
+// no reason to refuse a new field, with a schema or without. A value that it does not take
+// is that record's failure.
+func TestNarrowerColumnsStay(t *testing.T) {
+	url := testbed.Postgres(t)
+	closed := cdc.Schema{Resource: "tickets", Version: 1, Key: []string{"id"}, Fields: []cdc.Field{
+		{Name: "n", Type: cdc.TypeInt}, {Name: "seq", Type: cdc.TypeInt}, {Name: "code", Type: cdc.TypeString}, {Name: "price", Type: cdc.TypeDecimal},
+		{Name: "ratio", Type: cdc.TypeFloat}, {Name: "day", Type: cdc.TypeTime}, {Name: "open", Type: cdc.TypeBool},
+	}}
+	for name, shape := range map[string]cdc.Schema{"described": closed, "open": {Resource: "tickets", Open: true, Key: []string{"id"}}, "not told": {}} {
+		t.Run(name, func(t *testing.T) {
+			exec(t, url, `DROP TABLE IF EXISTS tickets`, `CREATE TABLE tickets (id varchar(8) PRIMARY KEY, n int2, seq int4, code varchar(3), price numeric(5,2), ratio real, day date)`)
+			d := open(t, postgres.Options{ConnectionString: url})
+			if shape.Resource != "" {
+				if err := d.SyncSchema(t.Context(), "tickets", shape); err != nil {
+					t.Fatal(err)
+				}
+			}
+			full := func(id string) cdc.Record {
+				return cdc.Record{"id": id, "n": int64(1), "seq": int64(2), "code": "abc", "price": int64(1), "ratio": 0.5, "open": true}
+			}
+			mustApply(t, d, put(1, "tickets", id("a"), full("a")))
+			for i, bad := range []cdc.Record{{"n": int64(1 << 15)}, {"seq": int64(1 << 31)}, {"code": "abcd"}, {"price": int64(12345)}} {
+				record := full("b")
+				for field, v := range bad {
+					record[field] = v
+					record["more"+field] = true // a column more, and what is there is looked at again
+					err := apply(t, d, put(uint64(i+2), "tickets", id("b"), record))[0]
+					if cdc.FaultOf(err) != cdc.RecordFault || !strings.Contains(err.Error(), field) {
+						t.Errorf("%v gives a %v error: %v", bad, cdc.FaultOf(err), err)
+					}
+				}
+			}
+			if rows := read(t, url, "tickets"); len(rows) != 1 || rows[0]["open"] != true {
+				t.Errorf("the table holds %v", rows)
+			}
+		})
+	}
+}
+
+// TestAKeyThatTheTableDoesNotKnow names the column that is the matter, and nothing that
+// would not cure it.
+func TestAKeyThatTheTableDoesNotKnow(t *testing.T) {
+	url := testbed.Postgres(t)
+	for _, test := range []struct{ name, table, says string }{
+		{"another key", `CREATE TABLE tickets (tid text PRIMARY KEY, n int4)`, `key column "id" does not exist in the table; its key is ("tid")`},
+		{"another key and a column", `CREATE TABLE tickets (tid text PRIMARY KEY, n int4, id text)`, `no unique constraint on "id", by which a row would be found; its key is ("tid")`},
+		{"a key of numbers", `CREATE TABLE tickets (id int4 PRIMARY KEY, n int4)`, `column "id"`},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			exec(t, url, `DROP TABLE IF EXISTS tickets`, test.table)
+			d := open(t, postgres.Options{ConnectionString: url})
+			err := d.SyncSchema(t.Context(), "tickets", cdc.Schema{Resource: "tickets", Open: true, Key: []string{"id"}})
+			if err == nil {
+				err = apply(t, d, put(1, "tickets", id("a"), cdc.Record{"id": "a", "n": int64(1), "open": true}))[0]
+			}
+			if err == nil || !strings.Contains(err.Error(), test.says) || strings.Contains(err.Error(), "ADD COLUMN") {
+				t.Errorf("says %v", err)
+			}
+		})
+	}
+}

@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"fmt"
 	"slices"
 
 	"github.com/jackc/pgx/v5"
@@ -23,15 +24,16 @@ type table struct {
 
 // column is a column as the catalogue has it.
 type column struct {
-	name     string
-	declared string // its type with all modifiers, for people
-	kind     kind
-	cast     string // the type that its text is cast to; "" if it needs none
-	limit    int    // of characters, 0 for none
-	scale    int    // digits after the point of a numeric, -1 for any number
-	required bool   // takes no null and has no default
-	computed bool
-	special  bool // no record's field goes there as it is: it is computed, or the driver's own
+	name      string
+	declared  string // its type with all modifiers, for people
+	kind      kind
+	cast      string // the type that its text is cast to; "" if it needs none
+	limit     int    // of characters, 0 for none
+	scale     int    // digits after the point of a numeric, -1 for any number
+	precision int    // digits of a numeric in all, 0 for any number
+	required  bool   // takes no null and has no default
+	computed  bool
+	special   bool // no record's field goes there as it is: it is computed, or the driver's own
 }
 
 // catalogue is who can be asked about tables.
@@ -125,7 +127,7 @@ const header = 4
 // resolve works out how values get into the column.
 func (c *column) resolve(plain, base, category string, modifier int) {
 	c.scale = -1
-	c.limit = 0
+	c.limit, c.precision = 0, 0
 	c.cast = ""
 	switch {
 	case category == "A":
@@ -148,6 +150,9 @@ func (c *column) resolve(plain, base, category string, modifier int) {
 	case base == "numeric" && modifier >= header:
 		// The lower 11 bits are the scale, in two's complement since version 15.
 		c.scale = int(uint32(modifier-header)&0x7ff^1024) - 1024
+		if c.scale >= 0 { // a negative one rounds, so that the digits of what is sent tell nothing
+			c.precision = (modifier - header) >> 16
+		}
 		c.scale = max(c.scale, 0)
 	}
 }
@@ -184,6 +189,15 @@ func (t *table) arbiter(key []string) bool {
 	return slices.ContainsFunc(t.unique, func(u []string) bool {
 		return len(u) == len(key) && !slices.ContainsFunc(u, func(name string) bool { return !slices.Contains(key, name) })
 	})
+}
+
+// otherKey says, after what is wrong with the key of a record, which one the table has; ""
+// if it has none.
+func (t *table) otherKey() string {
+	if len(t.primary) == 0 {
+		return ""
+	}
+	return fmt.Sprintf("; its key is (%s): records that have these fields, from a Transform if need be, are found by them", quoteAll(t.primary, ""))
 }
 
 // asTable gives the table as plans are made of it. The driver's own columns have

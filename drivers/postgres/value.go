@@ -212,7 +212,9 @@ func (c *column) appendNumeric(dst []byte, v any) ([]byte, string) {
 	var d cdc.Decimal
 	switch v := v.(type) {
 	case int64:
-		return strconv.AppendInt(dst, v, 10), ""
+		start := len(dst)
+		dst = strconv.AppendInt(dst, v, 10)
+		return dst, c.oversized(string(dst[start:]))
 	case float64:
 		// Its shortest digits are those that were meant.
 		d, _ = cdc.ParseDecimal(strconv.FormatFloat(v, 'g', -1, 64))
@@ -230,7 +232,20 @@ func (c *column) appendNumeric(dst []byte, v any) ([]byte, string) {
 	if _, fraction, ok := strings.Cut(text, "."); ok && c.scale >= 0 && len(strings.TrimRight(fraction, "0")) > c.scale {
 		return dst, fmt.Sprintf("has the scale %d, and would drop digits after the point", c.scale)
 	}
-	return append(dst, text...), ""
+	return append(dst, text...), c.oversized(text)
+}
+
+// oversized says of a number that has more digits before the point than the column takes.
+// The server would say it without the column's name.
+func (c *column) oversized(number string) (reason string) {
+	if c.precision == 0 {
+		return ""
+	}
+	whole, _, _ := strings.Cut(number, ".")
+	if room := max(c.precision-c.scale, 0); len(strings.TrimLeft(whole, "-0")) > room {
+		return fmt.Sprintf("takes %d digits before the point", room)
+	}
+	return ""
 }
 
 func appendUUID(dst []byte, v any) ([]byte, string) {

@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"time"
 )
 
 // isTimeout tells a destination that took the call and was too slow, where the next
@@ -22,11 +23,11 @@ func isTimeout(err error) bool {
 	return ok && timeout.Timeout()
 }
 
-// cause gives why there was no answer, in words that were made on this side. The
+// cause gives why there was no answer after that time, in words that were made on this side. The
 // text of err itself is never shown: net/http puts the URL in front of it, which may
 // hold a credential, and quotes what it can't read of an answer, which may be an
 // echo of the request.
-func cause(err error) error {
+func cause(err error, took time.Duration) error {
 	if op, ok := errors.AsType[*net.OpError](err); ok && op.Op == "dial" {
 		return op // addresses and the answer of the system
 	}
@@ -44,7 +45,7 @@ func cause(err error) error {
 	case errors.Is(err, context.Canceled):
 		return context.Canceled
 	case errors.Is(err, context.DeadlineExceeded), isTimeout(err):
-		return errors.New("no answer in time")
+		return fmt.Errorf("no answer within %v", took.Round(10*time.Millisecond))
 	case noTLS, errors.Is(err, http.ErrSchemeMismatch):
 		return errors.New("the server does not speak TLS")
 	case errors.Is(err, io.EOF):

@@ -29,8 +29,8 @@ type Options struct {
 	// Auth is [Bearer], [Basic] or [APIKey]; the zero value sends none.
 	Auth Auth
 	// SigningSecrets sign every request after Standard Webhooks, with all of them, so
-	// that a receiver can move from one to the next. Each is "whsec_" and base64, as
-	// the specification has it. Default none: requests are not signed.
+	// that a receiver can move from one to the next. Each is "whsec_" and base64 of 24
+	// bytes or more, as the specification has it. Default none: requests are not signed.
 	SigningSecrets []string
 	// Sign is called last with the finished request and its body before compression,
 	// for schemes of your own. Its error fails the attempt, and may be marked by the

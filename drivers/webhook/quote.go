@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"iter"
 	"maps"
 	"mime"
 	"slices"
@@ -18,6 +19,9 @@ import (
 // maxQuote is as much of an answer as an error shows, in characters: a sentence or
 // two.
 const maxQuote = 200
+
+// commonWord is how long words are that stand in any text.
+const commonWord = 3
 
 // maxWord is the longest word that is shown. Words of languages are shorter; what
 // is longer is likely encoded data.
@@ -87,15 +91,24 @@ func messages(v any, wanted bool) []string {
 type hidden struct {
 	words map[string]bool // all words, lower case
 	text  string          // everything, lower case, to find parts of words in
+	shown map[string]bool // words of what stands in errors anyway: the records' ids
 }
 
 // hidden gathers what must stay hidden of deliveries and of the options.
 func (d *Driver) hidden(deliveries []cdc.Delivery) hidden {
+	shown := map[string]bool{}
 	texts := d.credentials()
+	credentials := strings.Join(texts, "\x00")
 	for _, delivery := range deliveries {
-		for _, r := range []cdc.Record{delivery.Key, delivery.OldKey, delivery.Record, delivery.Before} {
-			texts = append(texts, contents(r)...)
+		for word := range wordsOf(delivery.RecordID) {
+			shown[word] = true
 		}
+		for _, r := range []cdc.Record{delivery.Key, delivery.OldKey, delivery.Record, delivery.Before} {
+			texts = append(texts, slices.DeleteFunc(contents(r), common)...)
+		}
+	}
+	for word := range wordsOf(credentials) {
+		delete(shown, word)
 	}
 	// And with the escapes of JSON, which an echo of the body has.
 	for _, text := range texts {
@@ -103,11 +116,22 @@ func (d *Driver) hidden(deliveries []cdc.Delivery) hidden {
 			texts = append(texts, string(escaped))
 		}
 	}
-	h := hidden{words: make(map[string]bool), text: strings.ToLower(strings.Join(texts, "\x00"))}
-	for word := range strings.FieldsFuncSeq(h.text, notInWord) {
+	h := hidden{words: map[string]bool{}, text: strings.ToLower(strings.Join(texts, "\x00")), shown: shown}
+	for word := range wordsOf(h.text) {
 		h.words[word] = true
 	}
 	return h
+}
+
+// common reports whether a text is one that stands in any other: a record that holds "a"
+// or "no" must not make an answer unreadable. A number is told by any length of it.
+func common(text string) bool {
+	return len(text) <= commonWord && !strings.ContainsFunc(text, unicode.IsDigit)
+}
+
+// wordsOf gives the words of a text in lower case.
+func wordsOf(text string) iter.Seq[string] {
+	return strings.FieldsFuncSeq(strings.ToLower(text), notInWord)
 }
 
 // contents gives the texts of a record as a body shows them: dates, bytes and numbers are
@@ -180,7 +204,13 @@ func (h hidden) mask(text string) string {
 // shows reports whether a word would show something hidden. A part of a value is
 // as telling as the whole, unless it is so short that it stands in any text.
 func (h hidden) shows(word string) bool {
-	return h.words[word] || len(word) > maxWord || (len(word) > 3 && strings.Contains(h.text, word))
+	switch {
+	case len(word) > maxWord:
+		return true
+	case h.shown[word]:
+		return false
+	}
+	return h.words[word] || len(word) > commonWord && strings.Contains(h.text, word)
 }
 
 func inWord(r rune) bool    { return unicode.IsLetter(r) || unicode.IsDigit(r) }

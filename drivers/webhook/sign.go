@@ -17,6 +17,8 @@ import (
 const (
 	// secretPrefix marks a symmetric secret of Standard Webhooks.
 	secretPrefix = "whsec_"
+	// secretBytes is the least that Standard Webhooks lets a secret have.
+	secretBytes = 24
 	// tolerance is how far a request's time may be from the receiver's: what the
 	// specification's own libraries allow for clocks and for the way.
 	tolerance = 5 * time.Minute
@@ -25,7 +27,8 @@ const (
 // Verify checks on the receiver's side that a request is from one who knows one of the
 // secrets, and was made within the last five minutes. It is for whatever signs after
 // Standard Webhooks. body is the request's body, decompressed if it came compressed;
-// several secrets are for moving from one to the next. Each is "whsec_" and base64.
+// several secrets are for moving from one to the next. Each is "whsec_" and base64
+// of 24 bytes or more.
 //
 // An authentic request may still be a repeat: the header webhook-id tells.
 func Verify(header http.Header, body []byte, secrets ...string) error {
@@ -98,8 +101,11 @@ func (k *key) signature(id, stamp string, body []byte) string {
 func parseSecret(secret string) (*key, error) {
 	text, ok := strings.CutPrefix(secret, secretPrefix)
 	decoded, err := base64.StdEncoding.DecodeString(text)
-	if !ok || err != nil || len(decoded) == 0 {
+	switch {
+	case !ok || err != nil || len(decoded) == 0:
 		return nil, fmt.Errorf("is not %q and base64 of random bytes, as openssl rand -base64 24 gives", secretPrefix)
+	case len(decoded) < secretBytes:
+		return nil, fmt.Errorf("holds %d bytes, and Standard Webhooks wants at least %d, as openssl rand -base64 24 gives", len(decoded), secretBytes)
 	}
 	return &key{secret: decoded}, nil
 }

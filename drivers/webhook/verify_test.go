@@ -57,6 +57,7 @@ func TestVerify(t *testing.T) {
 		"the second secret":    {func(*signed) {}, []string{other, secrets[1]}, ""},
 		"an unknown secret":    {func(*signed) {}, []string{other}, "no signature"},
 		"no secret":            {func(*signed) {}, nil, "no signature"},
+		"a short secret":       {func(*signed) {}, []string{"whsec_YWJj"}, "secret 0 holds 3 bytes, and Standard Webhooks wants at least 24"},
 		"a faulty secret":      {func(*signed) {}, []string{"MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"}, "secret 0 is not"},
 		"another body":         {func(s *signed) { s.Body += " " }, secrets, "no signature"},
 		"another id":           {func(s *signed) { s.Headers["webhook-id"] += "0" }, secrets, "no signature"},

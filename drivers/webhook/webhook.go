@@ -168,7 +168,8 @@ func (d *Driver) send(ctx context.Context, deliveries []cdc.Delivery) error {
 	}
 	// The engine's context ends in time already, see Limits: a second timer would be for
 	// nothing.
-	if deadline, ok := ctx.Deadline(); !ok || time.Until(deadline) > d.opts.Timeout {
+	start := time.Now()
+	if deadline, ok := ctx.Deadline(); !ok || deadline.Sub(start) > d.opts.Timeout {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, d.opts.Timeout)
 		defer cancel()
@@ -180,7 +181,7 @@ func (d *Driver) send(ctx context.Context, deliveries []cdc.Delivery) error {
 	res, err := d.do(req)
 	if err != nil {
 		late := ctx.Err() != nil || isTimeout(err)
-		err = fmt.Errorf("webhook: %s %s: %w", d.opts.Method, d.endpoint.Host, cause(err))
+		err = fmt.Errorf("webhook: %s %s: %w", d.opts.Method, d.endpoint.Host, cause(err, time.Since(start)))
 		if late {
 			return err
 		}

@@ -248,6 +248,7 @@ func invalid() []drivertest.Invalid {
 			Headers: map[string]string{"bad name": token, "X-Good": token + "\r\nX-Evil: 1"}, Body: 9, Concurrency: -1,
 		}), Fields: []string{"URL", "Method", "Auth", "SigningSecrets", "Headers", "Body", "Concurrency"}},
 		{Driver: webhook.New(webhook.Options{URL: "https://host", Auth: webhook.Bearer("")}), Fields: []string{"Auth"}},
+		{Driver: webhook.New(webhook.Options{URL: "https://host", SigningSecrets: []string{"whsec_YWJj"}}), Fields: []string{"SigningSecrets", "24"}},
 		{Driver: webhook.New(webhook.Options{
 			URL: "https://10.0.0.1", PublicOnly: true, Body: webhook.Bare, BatchSize: 5, BatchBytes: -1, Timeout: -1,
 			Marshal: func(cdc.Delivery) ([]byte, error) { return nil, nil }, Statuses: map[int]webhook.Meaning{100: webhook.Delivered},

@@ -30,6 +30,15 @@ func analytics() []replicator.Destination {
 	}}
 }
 
+// introduction says which of the destinations are real ones.
+func introduction() string {
+	const own = "destinations: backup, a store in a directory; crm, an endpoint in this process; "
+	if analyticsURL() == "" {
+		return own + "no table, since POSTGRES_URL is empty"
+	}
+	return own + "analytics, the table " + premium + " in the database of POSTGRES_URL, in a schema that is dropped first and left there"
+}
+
 // premiumRoute says which orders the reports get, and in what shape.
 func premiumRoute() replicator.Route {
 	return replicator.Route{

@@ -72,6 +72,7 @@ func workingDirectory(named string) (dir string, remove func() error, err error)
 }
 
 func demonstrate(ctx context.Context, dir string, o options, crm *crm, work workload) error {
+	fmt.Println(introduction())
 	if err := clearAnalytics(ctx); err != nil {
 		return err
 	}
