@@ -419,14 +419,18 @@ func TestWhatIsSent(t *testing.T) {
 	j := openJournal(t, fsys)
 	defer j.Close()
 	o := options(newShop(j, 4), j, fsys)
+	joined := make(chan struct{}) // the run goes on when another has asked for the same
 	o.Filter = func(c cdc.Change) bool {
+		<-joined
 		c.Data["n"] = "spoilt"
 		return c.RecordID != "00001"
 	}
 	var told []backfill.Progress
 	o.Notify = func(p backfill.Progress) { told = append(told, p) }
 	r, run := begin(t, o, "r")
-	if again, err := r.Begin("r"); err != nil {
+	again, err := r.Begin("r")
+	close(joined)
+	if err != nil {
 		t.Error(err)
 	} else {
 		wait(t, again)
