@@ -12,7 +12,8 @@ import (
 )
 
 // The names in the meta bucket of who follows, and of how far it got with the rows that
-// were there before.
+// were there before, from the last one down: those that come later have higher keys, with
+// few exceptions, and it gets them as changes.
 var (
 	copyKey = []byte("copy")
 	seedKey = []byte("seed")
@@ -39,12 +40,21 @@ func (l *Ledger) Follow(name string) error {
 			if name == "" {
 				return errors.Join(meta.Delete(copyKey), meta.Delete(seedKey))
 			}
-			if err := meta.Put(seedKey, []byte{}); err != nil {
+			if err := meta.Put(copyKey, []byte(name)); err != nil {
 				return err
 			}
-			return meta.Put(copyKey, []byte(name))
+			last, _ := tx.Bucket(rowsBucket).Cursor().Last()
+			return seedFrom(meta, last)
 		})
 	})
+}
+
+// seedFrom has the rows up to this one given, none if it is nil.
+func seedFrom(meta *bolt.Bucket, row []byte) error {
+	if row == nil {
+		return meta.Delete(seedKey)
+	}
+	return meta.Put(seedKey, row)
 }
 
 // followedIn gives the bucket that takes note of what changes, nil if nobody follows.
@@ -73,7 +83,9 @@ type Changes struct {
 	Rows []Row
 	Gone []string // ids of rows that are not there any more
 
-	feed, seed []byte // the last keys
+	feed   []byte // the last key
+	seeded bool   // rows are given that were there before
+	seed   []byte // the next of them, nil if these are all
 }
 
 // Changed gives the next changes, some n of them, none if there are no more. A row that
@@ -110,21 +122,24 @@ func (l *Ledger) Changed(n int) (c Changes, err error) {
 					}
 				}
 			}
-			done := tx.Bucket(metaBucket).Get(seedKey)
-			if done == nil || len(seen) > 0 {
+			from := tx.Bucket(metaBucket).Get(seedKey)
+			if from == nil || len(seen) > 0 {
 				return nil
 			}
-			rows, given := stored.Cursor(), 0
-			key, value := rows.Seek(done)
-			if len(done) > 0 && bytes.Equal(key, done) {
-				key, value = rows.Next()
+			rows := stored.Cursor()
+			key, value := rows.Seek(from)
+			switch {
+			case key == nil:
+				key, value = rows.Last()
+			case !bytes.Equal(key, from): // it has gone
+				key, value = rows.Prev()
 			}
-			for ; key != nil && given < n && size < chunkBytes; key, value = rows.Next() {
-				c.seed = append(c.seed[:0], key...)
-				given++
+			for given := 0; key != nil && given < n && size < chunkBytes; given++ {
 				if err := take(key, value); err != nil {
 					return err
 				}
+				key, value = rows.Prev()
+				c.seeded, c.seed = true, bytes.Clone(key)
 			}
 			return nil
 		})
@@ -144,8 +159,8 @@ func (l *Ledger) Pass(c Changes) error {
 					}
 				}
 			}
-			if c.seed != nil {
-				return tx.Bucket(metaBucket).Put(seedKey, c.seed)
+			if c.seeded {
+				return seedFrom(tx.Bucket(metaBucket), c.seed)
 			}
 			return nil
 		})

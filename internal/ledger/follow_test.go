@@ -84,6 +84,12 @@ func TestAFollowerGetsEveryChange(t *testing.T) {
 		t.Errorf("%d rows are given once more", given)
 	}
 
+	put(t, l, row(12), row(13))
+	if given := f.catchUp(t, l, false); given != 2 {
+		t.Errorf("%d rows are given of 2 new ones", given)
+	}
+	f.same(t, l, "after new rows")
+
 	// It goes on where it was.
 	if err := l.Close(); err != nil {
 		t.Fatal(err)

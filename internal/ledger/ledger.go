@@ -21,7 +21,7 @@
 // Seven buckets. Numbers are big-endian, so that bbolt's order of bytes is theirs;
 // a name is a uvarint length and its bytes.
 //
-//	meta      "format" → "3"; "copy" → the name of who follows; "seed" → the last row that it was given of those before
+//	meta      "format" → "3"; "copy" → the name of who follows; "seed" → up to which row those before are still to be given
 //	groups    status, destination, target, resource (names)  → group (4 bytes)
 //	rows      change id (16), destination, target (names)    → group (4), time (8), created at (8), the rest of the row
 //	index     group (4), time (8), change id (16)            → retry count and whether on the road, record id
