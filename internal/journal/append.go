@@ -94,18 +94,23 @@ func (d *Disk) append(ctx context.Context, to string, changes []cdc.Change, w *W
 	}
 }
 
-// encodeAppend puts copies of the changes on their way to the disk, each in memory of its
-// own: whoever keeps one does not keep the others with it.
+// encodeAppend puts the changes on their way to the disk, and, for readers that keep up,
+// copies of them into the group, each in memory of its own: whoever keeps one does not keep
+// the others with it.
 func (d *Disk) encodeAppend(to string, changes []cdc.Change, w *Watch) (waiter, error) {
-	s := d.scratch.Get().(*scratch)
+	s, copied := d.scratch.Get().(*scratch), d.awaited.Load()
 	for i := range changes {
-		s.items = append(s.items, item{index: uint32(i), change: new(changes[i])})
+		it := item{index: uint32(i), change: &changes[i]}
+		if copied {
+			it.change = new(changes[i])
+		}
+		s.items = append(s.items, it)
 	}
 	frames, err := appendAppend(s.frames, to, s.items)
 	var written waiter
 	if err == nil {
 		s.frames = frames
-		written, err = d.enqueueAppend(s, to, w)
+		written, err = d.enqueueAppend(s, to, w, copied)
 	}
 	s.release(&d.scratch)
 	return written, err
@@ -115,7 +120,7 @@ func (d *Disk) encodeAppend(to string, changes []cdc.Change, w *Watch) (waiter, 
 var errChanged = errors.New("journal: a record was changed")
 
 // enqueueAppend numbers what was encoded and puts it into the next group.
-func (d *Disk) enqueueAppend(s *scratch, to string, w *Watch) (waiter, error) {
+func (d *Disk) enqueueAppend(s *scratch, to string, w *Watch, copied bool) (waiter, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if err := d.refused(); err != nil {
@@ -129,9 +134,13 @@ func (d *Disk) enqueueAppend(s *scratch, to string, w *Watch) (waiter, error) {
 	seq, version := d.number(len(s.items))
 	numberAppends(s.frames, seq, version)
 	g := d.current
+	g.bare = g.bare || !copied
 	for _, it := range s.items {
 		if to == "" {
 			d.watches.note(it.change)
+		}
+		if !copied {
+			continue
 		}
 		// Nobody else has the change, so that its numbers need not wait for the disk.
 		it.change.Seq, it.change.Version = seq, version

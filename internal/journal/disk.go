@@ -60,6 +60,7 @@ type Disk struct {
 	lock       io.Closer
 	unresolved []Announced // as found when opened
 	tickets    atomic.Uint64
+	awaited    atomic.Bool // some reader keeps up, see reader.go
 	flushCount atomic.Uint64
 	flushTime  atomic.Int64 // in nanoseconds
 	scratch    sync.Pool

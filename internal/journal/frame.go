@@ -20,8 +20,9 @@ import (
 // The place makes a frame valid in one place only: neither a copy elsewhere nor what
 // is left from a former use of the disk is taken for one. The durable offset lets
 // recovery tell a torn tail from damage. The payload has a checksum of its own so
-// that callers compute it on their own time; the writer, who alone knows the place,
-// adds only that of the header.
+// that callers compute it on their own time, if they know it whole: a number that is given
+// under the lock leaves it to the writer, who alone knows the place, and adds that of the
+// header.
 const (
 	headerSize = 40
 	alignment  = 8
@@ -102,14 +103,18 @@ func sum(b []byte) {
 // sealedSize is the size of the sealed frame that b begins with.
 func sealedSize(b []byte) int64 { return frameSize(int(binary.LittleEndian.Uint32(b))) }
 
-// stamp gives every frame in b, which stands at p, its place, and returns b.
+// stamp gives every frame in b, which stands at p, its place, and the checksum that it may
+// lack, and returns b.
 func stamp(b []byte, p place, durable int64) []byte {
 	for rest := b; len(rest) > 0; {
+		size := sealedSize(rest)
+		if binary.LittleEndian.Uint32(rest[32:]) == 0 {
+			sum(rest[:size])
+		}
 		binary.LittleEndian.PutUint64(rest[8:], p.segment)
 		binary.LittleEndian.PutUint64(rest[16:], uint64(p.offset))
 		binary.LittleEndian.PutUint64(rest[24:], uint64(durable))
 		binary.LittleEndian.PutUint32(rest[36:], checksum(rest[:36]))
-		size := sealedSize(rest)
 		p.offset += size
 		rest = rest[size:]
 	}

@@ -10,6 +10,7 @@ import (
 type group struct {
 	frames  []byte
 	entries []Entry         // what it commits, in order of Seq
+	bare    bool            // nobody awaits them, and some are missing
 	seq     uint64          // of the last of them, 0 if there is none
 	version uint64          // of the same
 	begun   time.Time       // when the first version in it was given, zero before

@@ -55,6 +55,7 @@ func (d *Disk) ReadFor(destination string, after uint64) (Reader, error) {
 	}
 	r := &reader{journal: d, destination: destination, next: after + 1, names: codec.NewInterner(), passed: after + 1}
 	d.readers = append(d.readers, r)
+	d.awaited.Store(d.isAwaited())
 	return r, nil
 }
 
@@ -266,12 +267,26 @@ func (r *reader) Close() error {
 	return nil
 }
 
-// passed is where the reader that is furthest behind stands: no reader that is open asks for
-// what is below, and none for anything if there is none. The caller holds mu.
+// nearby is how many changes a reader may be short of the tail and is yet expected in it: some
+// groups of many callers, which are written while it reads what was before them.
+const nearby = 4096
+
+// keepsUp reports whether the reader reads the tail, or soon will. The caller holds the
+// journal's mutex.
+func (r *reader) keepsUp() bool { return r.passed+nearby >= r.journal.tail.first() }
+
+// isAwaited reports whether some reader keeps up: the others read what the disk has. The
+// caller holds mu.
+func (d *Disk) isAwaited() bool { return slices.ContainsFunc(d.readers, (*reader).keepsUp) }
+
+// passed is where the last of the readers that keep up stands: none of them asks for what is
+// below, and nobody for anything in the tail if there is none. The caller holds mu.
 func (d *Disk) passed() uint64 {
 	low := d.tail.next
 	for _, r := range d.readers {
-		low = min(low, r.passed)
+		if r.keepsUp() {
+			low = min(low, r.passed)
+		}
 	}
 	return low
 }

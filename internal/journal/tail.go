@@ -1,8 +1,9 @@
 package journal
 
 // tail holds the newest committed changes in memory, decoded, for the readers that
-// keep up. Of [Disk] it holds no change that all of them have passed: decoded, a change is in
-// many pieces of memory, which the garbage collector would visit again and again for nobody.
+// keep up. Of [Disk] it holds no change that all of them have passed, nor any while none of them
+// keeps up: decoded, a change is in many pieces of memory, which the garbage collector would
+// visit again and again for nobody.
 // The zero value is empty.
 type tail struct {
 	entries []Entry // dense in Seq, oldest first
@@ -24,6 +25,12 @@ func (t *tail) push(entries ...Entry) {
 	for i := range entries {
 		t.bytes += entries[i].Bytes
 	}
+}
+
+// skip leaves out all that lies before a Seq.
+func (t *tail) skip(to uint64) {
+	clear(t.entries)
+	*t = tail{entries: t.entries[:0], next: to}
 }
 
 // shrink drops the oldest until the rest fits.

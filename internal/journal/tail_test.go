@@ -67,6 +67,53 @@ func TestTailEndsWhereAllReadersAre(t *testing.T) {
 	}
 }
 
+// Nothing is kept for a reader that is far behind, and who catches up is served from memory
+// again, without a gap.
+func TestTailIsOfThoseWhoKeepUp(t *testing.T) {
+	j := open(t, faultfs.New(), journal.Options{TailBytes: 1000})
+	slow := readFrom(t, j, 0)
+	defer slow.Close()
+	var many []cdc.Change
+	for i := range 1000 {
+		many = append(many, cdc.Change{Op: cdc.Inserted, Resource: "r", RecordID: fmt.Sprint(i), Data: cdc.Record{"n": int64(i)}})
+	}
+	for range 5 {
+		if err := j.Append(t.Context(), many); err != nil {
+			t.Fatal(err)
+		}
+	}
+	appendOne(t, j, "nobody keeps up")
+	if held(t, j, 5001) {
+		t.Fatal("kept for one who is 5,000 behind")
+	}
+	for seq := uint64(1); seq <= 5001; {
+		got, err := slow.Next(64 << 10)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, e := range got {
+			if e.Change.Seq != seq {
+				t.Fatalf("seq %d comes where %d is next", e.Change.Seq, seq)
+			}
+			seq++
+		}
+	}
+	appendOne(t, j, "it is there")
+	appendOne(t, j, "and is served")
+	for _, want := range []string{"it is there", "and is served"} {
+		got, err := slow.Next(1)
+		if err != nil || len(got) != 1 || got[0].Change.RecordID != want {
+			t.Fatal(got, err)
+		}
+	}
+	if !held(t, j, 5003) {
+		t.Fatal("nothing is kept for one who has caught up")
+	}
+	if many[0].Seq != 0 || many[0].Version != 0 {
+		t.Fatal("the caller's change got numbers")
+	}
+}
+
 // held reports whether the journal has a change in memory: who reads it twice then gets the
 // same one.
 func held(t *testing.T, j *journal.Disk, seq uint64) bool {

@@ -279,26 +279,29 @@ func (d *Disk) set(g *group) error {
 
 // publish shows to the readers what a group committed.
 func (d *Disk) publish(g *group) {
-	var entries []Entry
-	if g.err == nil {
-		g.number()
-		entries = g.entries
-	}
+	committed := g.err == nil && g.seq > 0
 	// Nobody else changes the tail, and what is pushed lies behind all that readers see.
 	pushed := d.tail
-	pushed.push(entries...)
+	if committed && !g.bare {
+		g.number()
+		pushed.push(g.entries...)
+	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.tail = pushed
+	if committed && g.bare {
+		d.tail.skip(g.seq + 1)
+	}
 	d.err = g.err
 	d.segments[len(d.segments)-1] = d.writer.segment
 	d.tail.forget(d.passed() - 1)
 	d.tail.shrink(d.opts.TailBytes)
+	d.awaited.Store(d.isAwaited())
 	d.durable = d.writer.seq
 	if d.opts.Sync == SyncAlways {
 		d.flushed = d.durable
 	}
-	if len(entries) > 0 || g.err != nil {
+	if committed || g.err != nil {
 		close(d.more)
 		d.more = make(chan struct{})
 	}

@@ -39,7 +39,7 @@ var mutations = []mutation{
 		d.mu.Unlock()
 		g.err = d.store(g)
 `}, {writer,
-		`	pushed.push(entries...)
+		`		pushed.push(g.entries...)
 `,
 		``}}},
 
