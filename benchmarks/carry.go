@@ -13,11 +13,15 @@ import (
 
 	"github.com/s3db-go/replicator"
 	"github.com/s3db-go/replicator/cdc"
+	"github.com/s3db-go/replicator/store"
 )
 
 const (
 	// carryWriters insert at the same time what is carried end to end.
 	carryWriters = 64
+	// manyWriters insert at the same time what is inserted in batches, of manyAtOnce records.
+	manyWriters = 4
+	manyAtOnce  = 100
 	// carryPace is how many records a second of measuring stands for: what a destination
 	// takes is counted in records, so that a measurement is of as many as fit its time.
 	carryPace = 20_000
@@ -85,15 +89,35 @@ func (c *carriage) insertAll(records int) error {
 	return share(carryWriters, records, func(i int) error { return c.insert(c.prefix + strconv.Itoa(i)) })
 }
 
-// endToEnd measures from the first Insert on.
-func endToEnd(dir, prefix string, records int, driver cdc.Driver, arrived func(*replicator.Replicator) error) (p pace, err error) {
+// insertBatches is insertAll with batches of records in a call of InsertMany.
+func (c *carriage) insertBatches(records int) error {
+	return share(manyWriters, (records+manyAtOnce-1)/manyAtOnce, func(i int) error {
+		batch := make([]store.Record, min(manyAtOnce, records-i*manyAtOnce))
+		for j := range batch {
+			batch[j] = tenFields(c.prefix + strconv.Itoa(i*manyAtOnce+j))
+		}
+		_, err := c.orders.InsertMany(context.Background(), batch)
+		return err
+	})
+}
+
+// endToEnd measures from the first Insert on, endToEndMany from the first InsertMany.
+func endToEnd(dir, prefix string, records int, driver cdc.Driver, arrived func(*replicator.Replicator) error) (pace, error) {
+	return carry(dir, prefix, records, driver, arrived, (*carriage).insertAll)
+}
+
+func endToEndMany(dir, prefix string, records int, driver cdc.Driver, arrived func(*replicator.Replicator) error) (pace, error) {
+	return carry(dir, prefix, records, driver, arrived, (*carriage).insertBatches)
+}
+
+func carry(dir, prefix string, records int, driver cdc.Driver, arrived func(*replicator.Replicator) error, insert func(*carriage, int) error) (p pace, err error) {
 	w, err := openCarriage(dir, prefix, driver)
 	if err != nil {
 		return pace{}, err
 	}
 	defer func() { err = errors.Join(err, w.Close()) }()
 	s := beginStretch()
-	if err := w.insertAll(records); err != nil {
+	if err := insert(w, records); err != nil {
 		return pace{}, err
 	}
 	err = arrived(w.replicator)

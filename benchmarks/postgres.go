@@ -74,6 +74,9 @@ func postgresCase(c config, emit func(line)) (err error) {
 	if err := db.carried(c, &b, min(rows, postgresInserts), way, emit); err != nil {
 		return err
 	}
+	if err := db.carriedMany(c, min(rows, postgresInserts), way, emit); err != nil {
+		return err
+	}
 	return db.latency(c, min(rows, 1000), emit)
 }
 
@@ -153,23 +156,34 @@ type efforts map[string]effort
 
 // line puts ours beside the hand-written loop and the peers that there are.
 func (e efforts) line(name string, rows int, peers ...string) line {
-	ours, hand := e["ours"].rate, e["hand"].rate
-	l := line{Case: fmt.Sprintf("%s/%d", name, rows), Ours: round(ours.median()), Limit: round(hand.median()), Unit: "rows/s", N: len(ours), Spread: round(ours.spread())}
-	for _, peer := range peers {
-		if theirs, ok := e[peer]; ok {
+	l := e.beside(name, rows, peers...)
+	l.Limit = round(e["hand"].rate.median())
+	return l.judged()
+}
+
+// beside puts ours beside others, for the record.
+func (e efforts) beside(name string, rows int, others ...string) line {
+	ours := e["ours"].rate
+	l := line{Case: fmt.Sprintf("%s/%d", name, rows), Ours: round(ours.median()), Unit: "rows/s", N: len(ours), Spread: round(ours.spread())}
+	for _, other := range others {
+		if theirs, ok := e[other]; ok {
 			if l.Peers == nil {
 				l.Peers = map[string]float64{}
 			}
-			l.Peers[peer] = round(theirs.rate.median())
+			l.Peers[other] = round(theirs.rate.median())
 		}
 	}
-	return l.judged()
+	return l
 }
 
 // drained measures rows that wait: in our journal, in a hand-written loop's memory, in
 // Benthos's input.
 func (db *database) drained(c config, rows int, way handWay, emit func(line)) error {
 	var stages stageSample
+	own, byHand, err := db.benthosTables()
+	if err != nil {
+		return err
+	}
 	hand := func(clock func(func() error) error) error { return db.byHand(way, handRows(rows), clock) }
 	efforts, err := db.rounds("drain", c.rounds, []task{
 		{"hand", rows, hand},
@@ -178,13 +192,15 @@ func (db *database) drained(c config, rows int, way handWay, emit func(line)) er
 			return err
 		}},
 		{"hand again", rows, hand},
-		{"benthos", rows, func(clock func(func() error) error) error { return db.benthosBatches(rows, clock) }},
+		{"benthos", rows, func(clock func(func() error) error) error { return db.benthosBatches(own, rows, clock) }},
+		{"benthos by hand", rows, func(clock func(func() error) error) error { return db.benthosBatches(byHand, rows, clock) }},
 	})
 	if err != nil {
 		return err
 	}
 	ours, limit := efforts["ours"], efforts["hand"]
 	emit(efforts.line("postgres-drain", rows, "benthos"))
+	emit(efforts.beside("postgres-drain-benthos", rows, "benthos by hand"))
 	emit(line{Case: fmt.Sprintf("postgres-drain-aa/%d", rows), Limit: round(limit.rate.median()), Peers: map[string]float64{"hand again": round(efforts["hand again"].rate.median())},
 		Unit: "rows/s", N: len(limit.rate), Spread: round(limit.rate.spread())})
 	// The stages by difference, since nothing that counts in between would be free: the
@@ -209,13 +225,18 @@ func (db *database) drained(c config, rows int, way handWay, emit func(line)) er
 func (db *database) carried(c config, b *bed, rows int, way handWay, emit func(line)) error {
 	// Who is slower gets fewer, for as long a measurement.
 	slow, slower := max(rows/10, 1), max(rows/100, 1)
+	own, byHand, err := db.benthosTables()
+	if err != nil {
+		return err
+	}
 	efforts, err := db.rounds("inserts", c.rounds, []task{
 		{"hand", rows, func(clock func(func() error) error) error { return db.byHand(way, handRows(rows), clock) }},
 		{"ours", rows, func(clock func(func() error) error) error {
 			_, err := inDirectory(c, func(dir string) (struct{}, error) { return struct{}{}, db.insertAll(dir, rows, clock) })
 			return err
 		}},
-		{"benthos", slow, func(clock func(func() error) error) error { return db.benthosSingly(slow, clock) }},
+		{"benthos", slow, func(clock func(func() error) error) error { return db.benthosSingly(own, slow, clock) }},
+		{"benthos by hand", slow, func(clock func(func() error) error) error { return db.benthosSingly(byHand, slow, clock) }},
 		{"river", slow, func(clock func(func() error) error) error { return db.river(slow, clock) }},
 	})
 	if err != nil {
@@ -231,8 +252,35 @@ func (db *database) carried(c config, b *bed, rows int, way handWay, emit func(l
 		efforts["s3db.js"] = original["s3db.js"]
 	}
 	emit(efforts.line("postgres", rows, "benthos", "river", "s3db.js"))
+	emit(efforts.beside("postgres-benthos", rows, "benthos by hand"))
 	emitCPU("postgres-cpu/process", efforts["ours"].cpu, efforts["hand"].cpu, emit)
 	emitCPU("postgres-cpu/server", efforts["ours"].server, efforts["hand"].server, emit)
+	return nil
+}
+
+// carriedMany is carried with batches of records in a call of InsertMany, as large as the
+// hand-written loop's; Benthos is handed such batches.
+func (db *database) carriedMany(c config, rows int, way handWay, emit func(line)) error {
+	own, byHand, err := db.benthosTables()
+	if err != nil {
+		return err
+	}
+	efforts, err := db.rounds("many", c.rounds, []task{
+		{"hand", rows, func(clock func(func() error) error) error { return db.byHand(way, handRows(rows), clock) }},
+		{"ours", rows, func(clock func(func() error) error) error {
+			_, err := inDirectory(c, func(dir string) (struct{}, error) { return struct{}{}, db.insertBatches(dir, rows, clock) })
+			return err
+		}},
+		{"benthos", rows, func(clock func(func() error) error) error { return db.benthosBatches(own, rows, clock) }},
+		{"benthos by hand", rows, func(clock func(func() error) error) error { return db.benthosBatches(byHand, rows, clock) }},
+	})
+	if err != nil {
+		return err
+	}
+	emit(efforts.line("postgres-many", rows, "benthos"))
+	emit(efforts.beside("postgres-many-benthos", rows, "benthos by hand"))
+	emitCPU("postgres-many-cpu/process", efforts["ours"].cpu, efforts["hand"].cpu, emit)
+	emitCPU("postgres-many-cpu/server", efforts["ours"].server, efforts["hand"].server, emit)
 	return nil
 }
 

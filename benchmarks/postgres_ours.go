@@ -13,6 +13,7 @@ import (
 	"github.com/s3db-go/replicator/drivers/postgres"
 	"github.com/s3db-go/replicator/internal/disk"
 	"github.com/s3db-go/replicator/internal/journal"
+	"github.com/s3db-go/replicator/store"
 )
 
 // stageSample is what of a drain comes before the driver, in µs of the processors for
@@ -178,6 +179,27 @@ func (db *database) insertAll(dir string, rows int, clock func(func() error) err
 	err = clock(func() error {
 		_, err := insertMany(r, load{callers: postgresCallers}, "o-", rows)
 		return errors.Join(err, r.replicator.Flush(context.Background()))
+	})
+	return errors.Join(err, r.Close())
+}
+
+// insertBatches has batches of records inserted until all are written.
+func (db *database) insertBatches(dir string, rows int, clock func(func() error) error) error {
+	r, err := db.openInserting(dir)
+	if err != nil {
+		return err
+	}
+	ctx := context.Background()
+	err = clock(func() error {
+		err := pushAll(postgresWriters, (rows+postgresBatch-1)/postgresBatch, func(i int) error {
+			batch := make([]store.Record, min(postgresBatch, rows-i*postgresBatch))
+			for j := range batch {
+				batch[j] = tenFields(recordID(int64(i*postgresBatch + j)))
+			}
+			_, err := r.orders.InsertMany(ctx, batch)
+			return err
+		})
+		return errors.Join(err, r.replicator.Flush(ctx))
 	})
 	return errors.Join(err, r.Close())
 }

@@ -5,26 +5,75 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/redpanda-data/benthos/v4/public/bloblang"
 	"github.com/redpanda-data/benthos/v4/public/service"
 	"github.com/riverqueue/river"
 	"github.com/riverqueue/river/riverdriver/riverpgxv5"
 	"github.com/riverqueue/river/rivermigrate"
 )
 
-// benthosTable is an output of Benthos that upserts batches as a hand-written loop does.
-// The components with sql_insert and sql_raw are a module of their own; they send a
-// statement for each row, which is slower.
+// benthosTable is an output of Benthos into the table.
 type benthosTable struct {
-	pool *pgxpool.Pool
+	pool  *pgxpool.Pool
+	write func(ctx context.Context, conn *pgx.Conn, batch service.MessageBatch) error
 }
 
 func (benthosTable) Connect(context.Context) error { return nil }
 
 func (t benthosTable) WriteBatch(ctx context.Context, batch service.MessageBatch) error {
+	return t.pool.AcquireFunc(ctx, func(c *pgxpool.Conn) error { return t.write(ctx, c.Conn(), batch) })
+}
+
+func (benthosTable) Close(context.Context) error { return nil }
+
+// benthosOwn writes a batch as Benthos's output sql_insert does: a mapping gives the
+// arguments of each message, and one INSERT has the values of all. The component itself is
+// in a module that needs hundreds of others; it uses an older driver, which prepares the
+// statement anew each time.
+func benthosOwn() (func(context.Context, *pgx.Conn, service.MessageBatch) error, error) {
+	mapping, err := bloblang.Parse(`root = [ this.id, this.name, this.email, this.city, this.street, this.total, this.items.int64(), this.paid, this.note, this.phone ]`)
+	if err != nil {
+		return nil, err
+	}
+	return func(ctx context.Context, conn *pgx.Conn, batch service.MessageBatch) error {
+		var args []any
+		statement := strings.Builder{}
+		statement.WriteString("INSERT INTO orders (id, name, email, city, street, total, items, paid, note, phone) VALUES ")
+		for i := range batch {
+			message, err := batch.BloblangQuery(i, mapping)
+			if err != nil {
+				return err
+			}
+			values, err := message.AsStructured()
+			if err != nil {
+				return err
+			}
+			if i > 0 {
+				statement.WriteByte(',')
+			}
+			for j, v := range values.([]any) {
+				statement.WriteByte("(,"[min(j, 1)])
+				args = append(args, v)
+				statement.WriteString("$" + strconv.Itoa(len(args)))
+			}
+			statement.WriteByte(')')
+		}
+		statement.WriteString(onConflict)
+		_, err := conn.Exec(ctx, statement.String(), args...)
+		return err
+	}, nil
+}
+
+// benthosByHand writes a batch as a hand-written loop does, which no component of Benthos
+// does.
+func benthosByHand(ctx context.Context, conn *pgx.Conn, batch service.MessageBatch) error {
 	rows := make([]handRow, len(batch))
 	for i, message := range batch {
 		body, err := message.AsBytes()
@@ -35,20 +84,25 @@ func (t benthosTable) WriteBatch(ctx context.Context, batch service.MessageBatch
 			return err
 		}
 	}
-	return t.pool.AcquireFunc(ctx, func(c *pgxpool.Conn) error { return unnest(ctx, c.Conn(), rows) })
+	return unnest(ctx, conn, rows)
 }
 
-func (benthosTable) Close(context.Context) error { return nil }
+// benthosTables gives the output as Benthos has it, and one that has been given the
+// hand-written loop's statement.
+func (db *database) benthosTables() (own, byHand benthosTable, err error) {
+	write, err := benthosOwn()
+	return benthosTable{db.pool, write}, benthosTable{db.pool, benthosByHand}, err
+}
 
 // benthosStream starts a stream into the table, with the input that input adds.
-func (db *database) benthosStream(policy service.BatchPolicy, input func(*service.StreamBuilder) error) (stop func() error, err error) {
+func (db *database) benthosStream(output benthosTable, policy service.BatchPolicy, input func(*service.StreamBuilder) error) (stop func() error, err error) {
 	if err := db.exec(createOrders); err != nil {
 		return nil, err
 	}
 	env := service.NewEnvironment()
 	err = env.RegisterBatchOutput("orders", service.NewConfigSpec(),
 		func(*service.ParsedConfig, *service.Resources) (service.BatchOutput, service.BatchPolicy, int, error) {
-			return benthosTable{db.pool}, policy, postgresWriters, nil
+			return output, policy, postgresWriters, nil
 		})
 	if err != nil {
 		return nil, err
@@ -86,13 +140,13 @@ func messages(n int) ([]*service.Message, error) {
 }
 
 // benthosBatches gives Benthos whole batches, as many at a time as it writes.
-func (db *database) benthosBatches(rows int, clock func(func() error) error) error {
+func (db *database) benthosBatches(output benthosTable, rows int, clock func(func() error) error) error {
 	all, err := messages(rows)
 	if err != nil {
 		return err
 	}
 	var push service.MessageBatchHandlerFunc
-	stop, err := db.benthosStream(service.BatchPolicy{}, func(b *service.StreamBuilder) (err error) {
+	stop, err := db.benthosStream(output, service.BatchPolicy{}, func(b *service.StreamBuilder) (err error) {
 		push, err = b.AddBatchProducerFunc()
 		return err
 	})
@@ -109,13 +163,13 @@ func (db *database) benthosBatches(rows int, clock func(func() error) error) err
 
 // benthosSingly has callers hand Benthos a record each and wait until it is written, which
 // is when it is safe.
-func (db *database) benthosSingly(rows int, clock func(func() error) error) error {
+func (db *database) benthosSingly(output benthosTable, rows int, clock func(func() error) error) error {
 	all, err := messages(rows)
 	if err != nil {
 		return err
 	}
 	var push service.MessageHandlerFunc
-	stop, err := db.benthosStream(service.BatchPolicy{Count: postgresCallers, Period: "1ms"}, func(b *service.StreamBuilder) (err error) {
+	stop, err := db.benthosStream(output, service.BatchPolicy{Count: postgresCallers, Period: "1ms"}, func(b *service.StreamBuilder) (err error) {
 		push, err = b.AddProducerFunc()
 		return err
 	})

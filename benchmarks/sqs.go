@@ -69,6 +69,7 @@ func sqsCase(c config, emit func(line)) error {
 		{"drain", ours(drainJournal)},
 		{"limit", limit},
 		{"end to end", ours(endToEnd)},
+		{"many", ours(endToEndMany)},
 		{"limit again", limit},
 	})
 	if err != nil {
@@ -76,6 +77,7 @@ func sqsCase(c config, emit func(line)) error {
 	}
 	judgeCarried("sqs-drain", "drain", records, samples, emit)
 	judgeCarried("sqs-end-to-end", "end to end", records, samples, emit)
+	judgeCarried("sqs-many", "many", records, samples, emit)
 	again("sqs", records, samples, emit)
 	return nil
 }

@@ -60,6 +60,7 @@ func webhookCase(c config, emit func(line)) (err error) {
 		{"drain", ours(drainJournal)},
 		{"limit", limit},
 		{"end to end", ours(endToEnd)},
+		{"many", ours(endToEndMany)},
 		{"limit again", limit},
 	}
 	probe, ok, err := openOriginal(b, e.original(), 1)
@@ -78,6 +79,7 @@ func webhookCase(c config, emit func(line)) (err error) {
 	}
 	judgeCarried("webhook-drain", "drain", records, samples, emit)
 	judgeCarried("webhook-end-to-end", "end to end", records, samples, emit)
+	judgeCarried("webhook-many", "many", records, samples, emit)
 	judgeOriginal("webhook", samples, emit)
 	again("webhook", records, samples, emit)
 	return nil
