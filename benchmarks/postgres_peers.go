@@ -44,10 +44,10 @@ func benthosOwn() (func(context.Context, *pgx.Conn, service.MessageBatch) error,
 	}
 	return func(ctx context.Context, conn *pgx.Conn, batch service.MessageBatch) error {
 		var args []any
-		statement := strings.Builder{}
+		executor, statement := batch.BloblangExecutor(mapping), strings.Builder{}
 		statement.WriteString("INSERT INTO orders (id, name, email, city, street, total, items, paid, note, phone) VALUES ")
 		for i := range batch {
-			message, err := batch.BloblangQuery(i, mapping)
+			message, err := executor.Query(i)
 			if err != nil {
 				return err
 			}
