@@ -126,20 +126,16 @@ func (c *Core) start() {
 	}
 }
 
-const (
-	// readyRounds is how much is kept ready: what all attempts of a target take, twice.
-	readyRounds = 2
-	// readyLeast is kept ready in any case: about a load of small changes, so that small
-	// batches don't wait for one.
-	readyLeast = 512
-)
+// readyLeast is kept ready in any case: about a load of small changes, so that small batches
+// don't wait for one.
+const readyLeast = 512
 
-// plenty reports whether every target has more ready than its next attempts take. What
+// plenty reports whether every target has ready what all its attempts take at once. What
 // would be read then lay about until its turn: out of the processor's cache, which made
 // single webhooks a tenth dearer, and in the collector's way.
 func (c *Core) plenty() bool {
 	for _, t := range c.targets {
-		if t.ready.len() < max(readyLeast, readyRounds*t.limits.Items*t.limits.Concurrency) {
+		if t.ready.len() < max(readyLeast, t.limits.Items*t.limits.Concurrency) {
 			return false
 		}
 	}
