@@ -103,8 +103,8 @@ type Event struct {
 	// Duration is the driver's call, shared by all deliveries of its batch.
 	Duration time.Duration
 	// RetryCount is the number of attempts charged before this one: 3 with
-	// MaxRetries 3 means that it was the last. Attempts that an outage cost are not
-	// charged.
+	// MaxRetries 3 means that it was the last, unless the destination was unavailable at some
+	// of them. Attempts that an outage cost are not charged.
 	RetryCount int
 	// WillRetry says whether another attempt follows.
 	WillRetry bool

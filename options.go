@@ -67,7 +67,9 @@ type Options struct {
 
 	// MaxRetries is how often a delivery is tried again after its first attempt
 	// before it is given up; -1 means never again. Only attempts that the record
-	// itself is to blame for count: an outage of the destination spends none.
+	// itself is to blame for count: an outage of the destination spends none. One that
+	// fails as unavailable while others get through is tried at least 20 times again, within some
+	// minutes, before it is held to be what brings the destination down.
 	// Defaults to 3.
 	MaxRetries int
 

@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"slices"
 	"strings"
+	"syscall"
 
 	"github.com/jackc/pgx/v5/pgconn"
 
@@ -19,7 +21,7 @@ var errLate = errors.New("the request arrived after its time, or the clocks diff
 // judge says whose fault an error is. Its text has the server's code and the names of
 // what is concerned; the server's message is left out, since it quotes rows.
 func judge(ctx context.Context, err error) error {
-	if err == nil || ctx.Err() != nil {
+	if err == nil || ctx.Err() != nil && !broken(err) {
 		return err
 	}
 	pg, ok := errors.AsType[*pgconn.PgError](err)
@@ -46,6 +48,17 @@ func judge(ctx context.Context, err error) error {
 		return cdc.Unavailable(text)
 	}
 	return text
+}
+
+// broken reports whether the other side ended the connection, which is no matter of the
+// time that there was for an answer.
+func broken(err error) bool {
+	for _, end := range []error{io.EOF, io.ErrUnexpectedEOF, syscall.ECONNRESET, syscall.EPIPE} {
+		if errors.Is(err, end) {
+			return true
+		}
+	}
+	return false
 }
 
 // faultOf says whose fault an error with that code is. A code that is not listed may be

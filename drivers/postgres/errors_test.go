@@ -1,6 +1,12 @@
 package postgres
 
 import (
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"syscall"
 	"testing"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -60,6 +66,23 @@ func TestFaults(t *testing.T) {
 		}
 		if parts := divisible(err); parts != test.parts {
 			t.Errorf("%s in parts: %t", test.code, parts)
+		}
+	}
+}
+
+// A connection that the other side ended tells that the destination is away, also when the
+// time was over before anybody noticed. What took too long tells nothing.
+func TestTheFaultOfWhatIsLate(t *testing.T) {
+	over, cancel := context.WithCancel(t.Context())
+	cancel()
+	for err, fault := range map[error]cdc.Fault{
+		&net.OpError{Op: "read", Err: syscall.ECONNRESET}:                cdc.DestinationFault,
+		fmt.Errorf("failed to receive message: %w", io.ErrUnexpectedEOF): cdc.DestinationFault,
+		&net.OpError{Op: "read", Err: os.ErrDeadlineExceeded}:            cdc.Transient,
+		fmt.Errorf("timeout: %w", context.DeadlineExceeded):              cdc.Transient,
+	} {
+		if got := cdc.FaultOf(judge(over, err)); got != fault {
+			t.Errorf("%v is %v, not %v", err, got, fault)
 		}
 	}
 }

@@ -285,14 +285,23 @@ func (c *Core) decide(a *Attempt, j refusal) ruling {
 	return c.charge(j)
 }
 
+// patience is how many attempts of a delivery may fail because the destination is
+// unavailable, as the driver says, while others get through. A record that brings the
+// destination down has to be found out some time; but a connection that breaks at every
+// second attempt fails four times in a row for one record in sixteen, and for one in two
+// million it fails as often as this. With the waits between them that takes some minutes.
+const patience = 20
+
 // charge counts the attempt against the item, and gives it up if it was the last.
 // Given up is only what failed by itself.
 func (c *Core) charge(j refusal) ruling {
 	it := j.item
 	switch {
-	case it.charged < c.set.Retries:
-		wait := c.set.Backoff.Delay(it.charged+1, c.set.Rand)
-		c.again(j, wait)
+	case j.unavailable() && it.missed < max(patience, c.set.Retries):
+		c.again(j, probing.Delay(it.missed+1, c.set.Rand))
+		it.missed++
+	case !j.unavailable() && it.charged < c.set.Retries:
+		c.again(j, c.set.Backoff.Delay(it.charged+1, c.set.Rand))
 		it.charged++
 	case j.batch:
 		return suspected
@@ -330,7 +339,7 @@ func (c *Core) tell(j refusal) {
 	c.counts.retried++
 	c.notify(Notice{
 		Kind: NoteRetrying, Change: change, Target: it.target.name,
-		Took: it.took, RetryCount: it.charged, Err: it.last,
+		Took: it.took, RetryCount: it.retries(), Err: it.last,
 	})
 }
 

@@ -6,17 +6,15 @@ import (
 	"github.com/s3db-go/replicator/internal/backoff"
 )
 
-const (
-	// breakAfter failures in a row that no record is to blame for open the breaker:
-	// more than a hiccup of the network gives, few enough that an outage is noticed
-	// within the first round of attempts.
-	breakAfter = 5
-	// A dead destination is asked at once after a second, since most outages are
-	// restarts, and later every half minute: often enough to be back within Health's
-	// five minutes, rare enough to burden nobody.
-	probeFirst = time.Second
-	probeMost  = 30 * time.Second
-)
+// breakAfter failures in a row that no record is to blame for open the breaker: more than
+// a hiccup of the network gives, few enough that an outage is noticed within the first
+// round of attempts.
+const breakAfter = 5
+
+// probing paces the asking of a dead destination: first after a second, since most outages
+// are restarts, and later every half minute: often enough to be back within Health's five
+// minutes, rare enough to burden nobody.
+var probing = backoff.Policy{Base: time.Second, Cap: 30 * time.Second}
 
 // breaker keeps an unavailable destination from being asked in vain. While it is
 // open there is one probe at a time.
@@ -63,7 +61,7 @@ func (b *breaker) trip(now time.Time, err error) (opened bool) {
 func (b *breaker) delay(now time.Time) {
 	b.probes++
 	b.probing = false
-	b.until = now.Add(backoff.Policy{Base: probeFirst, Cap: probeMost}.Ceiling(b.probes))
+	b.until = now.Add(probing.Ceiling(b.probes))
 }
 
 // passOver ends a probe that was answered and tells nothing about the destination's

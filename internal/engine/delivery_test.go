@@ -269,6 +269,46 @@ func TestRetriesAreSpentOnlyOnTheGuilty(t *testing.T) {
 	})
 }
 
+// A destination that drops half of its calls for ten minutes is nobody's fault. A record that
+// brings it down each time is found out all the same, and fails alone.
+func TestWhoKeepsFailingAsUnavailable(t *testing.T) {
+	const events = 2000
+	for _, target := range []cdc.Limits{{Events: true, Items: 1}, {Events: true, Items: 50}, {Items: 50}} {
+		synctest.Test(t, func(t *testing.T) {
+			rnd := rand.New(rand.NewPCG(1, 2))
+			until := time.Now().Add(10 * time.Minute)
+			d := &driver{limits: target}
+			d.apply = func(_ context.Context, d *driver, batch []cdc.Delivery) error {
+				d.mu.Lock()
+				drops := time.Now().Before(until) && rnd.IntN(2) == 0
+				d.mu.Unlock()
+				if drops || slices.ContainsFunc(batch, func(d cdc.Delivery) bool { return d.RecordID == "deadly" }) {
+					// As a driver says it that answers for each.
+					errs := make([]error, len(batch))
+					for i := range errs {
+						errs[i] = cdc.Unavailable(errBroken)
+					}
+					return &cdc.BatchError{Errs: errs}
+				}
+				d.accept(batch...)
+				return nil
+			}
+			w := start(t, d, nil)
+			w.journal.update("deadly")
+			for i := range events {
+				w.journal.put(cdc.Inserted, fmt.Sprint("r", i), cdc.Record{"id": i})
+				time.Sleep(time.Second)
+			}
+			w.drain()
+			w.stop()
+			w.expect(events, 0, 0, 1)
+			if row := w.ledger.rows[0]; row.Change.RecordID != "deadly" {
+				t.Errorf("given up is %s", row.Change.RecordID)
+			}
+		})
+	}
+}
+
 func TestADestinationMayAskForAPause(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var calls []time.Time

@@ -61,8 +61,9 @@ type item struct {
 
 	mark    uint64 // what the destination had accepted when this was last tried
 	calls   int
-	former  int // calls of the steps that have gone
-	charged int
+	former  int           // calls of the steps that have gone
+	charged int           // attempts that count against it
+	missed  int           // those that may: the destination was unavailable, and others got through
 	took    time.Duration // of the last call
 
 	status Status
@@ -83,6 +84,9 @@ func (it *item) heads() bool {
 	}
 	return true
 }
+
+// retries gives how many attempts were charged.
+func (it *item) retries() int { return it.charged + it.missed }
 
 // lanes gives all lanes of an item.
 func (it *item) lanes() iter.Seq[*lane] {

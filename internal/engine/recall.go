@@ -59,7 +59,7 @@ func (c *Core) goOn(it *item) bool {
 	*it.delivery, it.steps = it.steps[0], it.steps[1:]
 	it.gone++
 	it.former += it.calls
-	it.calls, it.charged, it.mark, it.alone = 0, 0, c.accepted, false
+	it.calls, it.charged, it.missed, it.mark, it.alone = 0, 0, 0, c.accepted, false
 	it.free()
 	c.offer(it)
 	return true
@@ -88,7 +88,7 @@ func (c *Core) further(it *item) {
 	c.settleOne(it, it, it.status)
 	it.tried = it.entry.change.Version
 	it.free()
-	it.calls, it.charged, it.took, it.mark = 0, 0, 0, c.accepted
+	it.calls, it.charged, it.missed, it.took, it.mark = 0, 0, 0, 0, c.accepted
 	it.err, it.last, it.lastAt, it.skip = nil, nil, 0, ""
 	it.alone, it.counted, it.shape = false, false, nil
 	c.giveBack(it)

@@ -130,7 +130,7 @@ func (c *Core) leave(lanes []*lane) {
 
 func (c *Core) settleOne(it, of *item, s Status) {
 	c.counts.add(s)
-	n := Notice{Kind: NoteSettled, Status: s, Change: of.entry.change, Target: it.target.name, Took: it.took, RetryCount: it.charged}
+	n := Notice{Kind: NoteSettled, Status: s, Change: of.entry.change, Target: it.target.name, Took: it.took, RetryCount: it.retries()}
 	switch s {
 	case Failed, Held:
 		n.Err = c.blame(it.target, of.entry.change, it.err)

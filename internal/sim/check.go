@@ -52,7 +52,7 @@ func (w *world) begin() {
 	for _, c := range w.journal {
 		for _, f := range c.fates {
 			f.restored = false
-			f.loaded, f.told, f.settled, f.mark, f.count, f.suspect, f.guilty = false, false, false, 0, 0, false, false
+			f.loaded, f.told, f.settled, f.mark, f.count, f.suspect, f.guilty, f.away, f.missed = false, false, false, 0, 0, false, false, false, 0
 		}
 	}
 }
@@ -280,11 +280,14 @@ func (w *world) noticed(n engine.Notice) {
 	if n.Target == events && n.RetryCount > f.count && !f.guilty {
 		w.violation("%v is charged although nothing else was accepted", f)
 	}
-	if n.RetryCount > w.set.Retries {
-		w.violation("%v was charged %d attempts", f, n.RetryCount)
-	}
 	// The notice of an attempt does not count that attempt yet.
-	f.count, f.guilty = n.RetryCount, f.suspect
+	if n.RetryCount > f.count && f.away {
+		f.missed++
+	}
+	if n.RetryCount > w.set.Retries+doubts || n.Target == events && (f.missed > doubts || n.RetryCount-f.missed > w.set.Retries) {
+		w.violation("%v was charged %d attempts, %d for what the destination answered", f, n.RetryCount, f.missed)
+	}
+	f.count, f.guilty, f.away = n.RetryCount, f.suspect, cdc.FaultOf(n.Err) == cdc.DestinationFault
 	if n.Kind != engine.NoteSettled {
 		return
 	}

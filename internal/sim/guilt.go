@@ -7,6 +7,10 @@ import (
 	"github.com/s3db-go/replicator/internal/engine"
 )
 
+// doubts is how many attempts of a delivery may fail because the destination is
+// unavailable, while others get through.
+const doubts = 20
+
 // hopeless: the destination was away for too long when the delivery had waited for so
 // long.
 func (w *world) hopeless(f *fate) bool {
@@ -28,7 +32,8 @@ func (w *world) checkGuilt(f *fate, n engine.Notice) {
 	case w.hopeless(f):
 	case n.Target != events, errors.Is(n.Err, errTransform), errors.Is(n.Err, errRefused):
 	case cdc.FaultOf(n.Err) == cdc.RecordFault && f.poison == permanent && !f.crowd:
-	case cdc.FaultOf(n.Err) != cdc.RecordFault && n.RetryCount == w.set.Retries && !f.crowd:
+	case cdc.FaultOf(n.Err) == cdc.Transient && n.RetryCount-f.missed == w.set.Retries && !f.crowd:
+	case cdc.FaultOf(n.Err) == cdc.DestinationFault && f.missed == doubts && !f.crowd:
 	default:
 		w.violation("%v is given up after %d retries: %v", f, n.RetryCount, n.Err)
 	}

@@ -284,6 +284,10 @@ func writeTemp`}}},
 		`	if c.breaker.open() || c.accepted == since || cdc.IsGone(j.err) {`,
 		`	if c.breaker.open() || cdc.IsGone(j.err) {`}}},
 
+	{"an unsteady destination costs records", "A record is given up after as many failures as unavailable as after others.", []edit{{attempt,
+		`it.missed < max(patience, c.set.Retries)`,
+		`it.missed < c.set.Retries`}}},
+
 	{"a discarded failure goes again", "The log gives what was discarded for failed.", []edit{{"internal/ledger/row.go",
 		`{ return s == Failed || s == Held }`,
 		`{ return s == Failed || s == Held || s == Discarded }`}}},

@@ -67,6 +67,8 @@ type fate struct {
 	count    int  // RetryCount of the last notice
 	suspect  bool // the last attempt may be charged
 	guilty   bool // the one before might be
+	away     bool // the destination was unavailable at the last one
+	missed   int  // how many of those that count were such
 	crowd    bool // the last answer made no difference between several
 }
 
