@@ -107,6 +107,8 @@ func (r *reader) Next(maxBytes int) ([]journal.Entry, error) {
 	return r.entries, nil
 }
 
+func (r *reader) Skip(to uint64) { r.at = max(r.at, to-1) }
+
 func (r *reader) More() <-chan struct{} {
 	r.journal.mu.Lock()
 	defer r.journal.mu.Unlock()

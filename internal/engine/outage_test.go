@@ -47,6 +47,8 @@ func (r *generator) Next(maxBytes int) (entries []journal.Entry, err error) {
 	return entries, nil
 }
 
+func (r *generator) Skip(to uint64) { r.at = max(r.at, to-1) }
+
 func (r *generator) More() <-chan struct{} {
 	if r.at == r.journal.last {
 		return nil // nothing is ever added

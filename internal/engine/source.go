@@ -85,13 +85,9 @@ func (s *source) caughtUp() bool {
 	}
 }
 
-const (
-	// rereadBytes is read at a time on the way from one wanted change to the next.
-	rereadBytes = 16 << 10
-	// rereadGap is how many changes are read over rather than passed by a new reader,
-	// which looks for its place from the beginning of a segment.
-	rereadGap = 2000
-)
+// rereadGap is how many changes are passed over rather than left to a new reader, which looks
+// for its place from some way before it.
+const rereadGap = 2000
 
 // reread reads and routes some changes that were loaded before, in order of Seq.
 func (e *Engine) reread(f Fetch) Event {
@@ -119,37 +115,29 @@ func (e *Engine) each(seqs []uint64, do func(journal.Entry) error) error {
 			r.Close()
 		}
 	}()
-	var entries []journal.Entry
 	at := uint64(0) // the last Seq that was read
 	for _, seq := range seqs {
-		for len(entries) == 0 || entries[0].Change.Seq < seq {
-			if len(entries) > 0 {
-				entries = entries[1:]
-				continue
+		var err error
+		if r == nil || seq-at > rereadGap {
+			if r != nil {
+				r.Close()
 			}
-			var err error
-			if r == nil || seq-at > rereadGap {
-				if r != nil {
-					r.Close()
-				}
-				if r, err = e.cfg.Journal.Read(seq - 1); err != nil {
-					return err
-				}
-			}
-			if entries, err = r.Next(rereadBytes); err != nil {
+			if r, err = e.cfg.Journal.Read(seq - 1); err != nil {
 				return err
 			}
-			if len(entries) == 0 {
-				return fmt.Errorf("seq %d is not there", seq)
-			}
-			at = entries[len(entries)-1].Change.Seq
 		}
-		if entries[0].Change.Seq != seq {
+		r.Skip(seq)
+		entries, err := r.Next(1)
+		if err != nil {
+			return err
+		}
+		if len(entries) == 0 || entries[0].Change.Seq != seq {
 			return fmt.Errorf("seq %d is not there", seq)
 		}
 		if err := do(entries[0]); err != nil {
 			return err
 		}
+		at = seq
 	}
 	return nil
 }

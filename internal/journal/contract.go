@@ -103,6 +103,9 @@ type Reader interface {
 	// caught up. The result is valid until the next call; the changes in it are
 	// shared, read-only and stay valid.
 	Next(maxBytes int) ([]Entry, error)
+	// Skip has Next go on with what stands at a Seq, or behind it; what lies before is
+	// passed over, which takes a small part of reading it. It never goes back.
+	Skip(to uint64)
 	// More gives a channel that is closed as soon as Next would give something.
 	More() <-chan struct{}
 	Close() error

@@ -388,6 +388,9 @@ func (r *memoryReader) Next(maxBytes int) ([]Entry, error) {
 	return r.out, nil
 }
 
+// Skip implements [Reader].
+func (r *memoryReader) Skip(to uint64) { r.next = max(r.next, to) }
+
 // More implements [Reader].
 func (r *memoryReader) More() <-chan struct{} {
 	m := r.journal

@@ -100,6 +100,9 @@ func (r *reader) Next(maxBytes int) ([]Entry, error) {
 	return r.out, nil
 }
 
+// Skip implements [Reader]. Frames on the way are checked, and not decoded.
+func (r *reader) Skip(to uint64) { r.next = max(r.next, to) }
+
 // readCold fills r.out from the segments.
 func (r *reader) readCold(maxBytes int, durable uint64) error {
 	size := 0

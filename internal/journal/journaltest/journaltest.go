@@ -44,6 +44,7 @@ func Run(t *testing.T, harness func(t *testing.T) Harness) {
 		{"what can't be encoded is refused", testUnencodable},
 		{"a cancelled Begin leaves nothing open", testCancelled},
 		{"reading starts anywhere", testReadAnywhere},
+		{"what lies before is passed over", testSkip},
 		{"a position beyond the end is damage", testBeyondEnd},
 		{"Next keeps to its bytes", testMaxBytes},
 		{"More loses no wake-up", testMore},

@@ -32,6 +32,33 @@ func testReadAnywhere(t *testing.T, s *suite) {
 	}
 }
 
+// testSkip goes from one change to another, near and far, forth and in vain back.
+func testSkip(t *testing.T, s *suite) {
+	const last = 30
+	for i := range last {
+		s.insert(fmt.Sprint(i))
+	}
+	s.collect(s.read(0), last)
+	for range 2 {
+		for step := uint64(1); step < last; step++ {
+			r := s.read(0)
+			for seq := uint64(1); seq <= last; seq += step {
+				r.Skip(seq)
+				r.Skip(seq / 2)
+				entries, err := r.Next(1)
+				if err != nil || len(entries) != 1 || entries[0].Change.Seq != seq || entries[0].Change.RecordID != fmt.Sprint(seq-1) {
+					t.Fatalf("in steps of %d, at %d: %v, %v", step, seq, entries, err)
+				}
+			}
+			r.Skip(last + 1)
+			if entries, err := r.Next(1); len(entries) != 0 || err != nil {
+				t.Fatalf("behind the end: %v, %v", entries, err)
+			}
+		}
+		s.reopen()
+	}
+}
+
 func testBeyondEnd(t *testing.T, s *suite) {
 	s.insert("a", "b")
 	for range 2 {
