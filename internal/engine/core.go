@@ -345,7 +345,7 @@ func (c *Core) keep() {
 	}
 	// Either runs the user's functions, so they take turns.
 	if room := c.room(); room > 0 && !c.loading && !c.fetching {
-		load := c.behind && c.window.parked < c.set.MaxParked && !c.now.Before(c.loadFail.at)
+		load := c.behind && c.window.parked < c.set.MaxParked && !c.now.Before(c.loadFail.at) && !c.plenty()
 		fetch := c.wanted.Len() > 0 && !c.now.Before(c.fetchFail.at)
 		switch {
 		case fetch && !(load && c.fetched):

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"runtime"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -119,6 +120,36 @@ func TestManyRecordsInBackoffStallNobody(t *testing.T) {
 		if len(d.seen("")) != records+others {
 			t.Errorf("%d arrived", len(d.seen("")))
 		}
+	})
+}
+
+// What waits for nothing but its turn is left in the journal until it comes.
+func TestNoMoreIsReadThanGoesSoon(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const changes = 5000
+		open := make(chan struct{})
+		d := &driver{limits: cdc.Limits{Events: true, Items: 1, Concurrency: 8}}
+		d.apply = func(_ context.Context, d *driver, batch []cdc.Delivery) error {
+			<-open
+			d.accept(batch...)
+			return nil
+		}
+		w := prepare(t, d, nil)
+		w.journal.SaveCursor("dest", journal.Cursor{})
+		for i := range changes {
+			w.journal.put(cdc.Inserted, fmt.Sprint(i), cdc.Record{"text": strings.Repeat("x", 1000)})
+		}
+		if err := w.engine.Start(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		if s := w.engine.Stats(); s.WindowBytes < 512*1000 || s.WindowBytes > 2<<20 {
+			t.Errorf("%d bytes are read for 8 at a time", s.WindowBytes)
+		}
+		close(open)
+		w.drain()
+		w.stop()
+		w.expect(changes, 0, 0, 0)
 	})
 }
 
