@@ -132,8 +132,13 @@ const readyLeast = 512
 
 // plenty reports whether every target has ready what all its attempts take at once. What
 // would be read then lay about until its turn: out of the processor's cache, which made
-// single webhooks a tenth dearer, and in the collector's way.
+// single webhooks a tenth dearer, and in the collector's way. While the breaker is open there
+// is never plenty: what is ready may be all that the destination does not take, and a probe
+// with what lies behind it the one that finds that out.
 func (c *Core) plenty() bool {
+	if c.breaker.open() {
+		return false
+	}
 	for _, t := range c.targets {
 		if t.ready.len() < max(readyLeast, t.limits.Items*t.limits.Concurrency) {
 			return false
