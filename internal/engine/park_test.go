@@ -153,6 +153,31 @@ func TestNoMoreIsReadThanGoesSoon(t *testing.T) {
 	})
 }
 
+// As much as is kept ready may be what the destination never takes. What lies behind it is
+// read all the same, and gets through.
+func TestWhatLiesBehindManyPoisonedRecordsIsRead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := &driver{limits: cdc.Limits{Events: true, Items: 1, Concurrency: 1}}
+		d.apply = func(_ context.Context, d *driver, batch []cdc.Delivery) error {
+			if batch[0].RecordID != "fine" {
+				return cdc.Unavailable(errBroken)
+			}
+			d.accept(batch...)
+			return nil
+		}
+		w := start(t, d, nil)
+		for i := range 2000 {
+			w.journal.put(cdc.Inserted, fmt.Sprint("sick", i), cdc.Record{"text": strings.Repeat("x", 1000)})
+		}
+		w.journal.update("fine")
+		time.Sleep(24 * time.Hour)
+		if len(d.seen("fine")) != 1 {
+			t.Errorf("it has not arrived after a day: %+v", w.engine.Stats())
+		}
+		w.stop()
+	})
+}
+
 // Where even what is parked has its bound, the destination waits and says for what.
 func TestTooManyParkedChangesAreNamed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
