@@ -30,6 +30,27 @@ func TestTailIsShared(t *testing.T) {
 	}
 }
 
+// A batch that is larger than what is kept is kept whole until the next is written: a quick
+// reader finds it in memory.
+func TestTheNewestGroupIsShared(t *testing.T) {
+	j := open(t, faultfs.New(), journal.Options{TailBytes: 1000})
+	defer readFrom(t, j, 0).Close()
+	var batch []cdc.Change
+	for i := range 1000 {
+		batch = append(batch, cdc.Change{Op: cdc.Inserted, Resource: "r", RecordID: fmt.Sprint(i), Data: cdc.Record{"n": int64(i)}})
+	}
+	if err := j.Append(t.Context(), batch); err != nil {
+		t.Fatal(err)
+	}
+	if !held(t, j, 1) || !held(t, j, 1000) {
+		t.Fatal("decoded twice")
+	}
+	appendOne(t, j, "next")
+	if held(t, j, 1) || !held(t, j, 1001) {
+		t.Fatal("kept beyond the next group")
+	}
+}
+
 // What no open reader will ask for any more is not kept in memory.
 func TestTailEndsWhereAllReadersAre(t *testing.T) {
 	j := open(t, faultfs.New(), journal.Options{})
@@ -77,16 +98,16 @@ func TestTailIsOfThoseWhoKeepUp(t *testing.T) {
 	for i := range 1000 {
 		many = append(many, cdc.Change{Op: cdc.Inserted, Resource: "r", RecordID: fmt.Sprint(i), Data: cdc.Record{"n": int64(i)}})
 	}
-	for range 5 {
+	for range 6 {
 		if err := j.Append(t.Context(), many); err != nil {
 			t.Fatal(err)
 		}
 	}
 	appendOne(t, j, "nobody keeps up")
-	if held(t, j, 5001) {
-		t.Fatal("kept for one who is 5,000 behind")
+	if held(t, j, 6001) {
+		t.Fatal("kept for one who is 6,000 behind")
 	}
-	for seq := uint64(1); seq <= 5001; {
+	for seq := uint64(1); seq <= 6001; {
 		got, err := slow.Next(64 << 10)
 		if err != nil {
 			t.Fatal(err)
@@ -106,7 +127,7 @@ func TestTailIsOfThoseWhoKeepUp(t *testing.T) {
 			t.Fatal(got, err)
 		}
 	}
-	if !held(t, j, 5003) {
+	if !held(t, j, 6003) {
 		t.Fatal("nothing is kept for one who has caught up")
 	}
 	if many[0].Seq != 0 || many[0].Version != 0 {

@@ -288,6 +288,7 @@ func (d *Disk) publish(g *group) {
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	fresh := pushed.bytes - d.tail.bytes
 	d.tail = pushed
 	if committed && g.bare {
 		d.tail.skip(g.seq + 1)
@@ -295,7 +296,7 @@ func (d *Disk) publish(g *group) {
 	d.err = g.err
 	d.segments[len(d.segments)-1] = d.writer.segment
 	d.tail.forget(d.passed() - 1)
-	d.tail.shrink(d.opts.TailBytes)
+	d.tail.shrink(d.opts.TailBytes + fresh)
 	d.awaited.Store(d.isAwaited())
 	d.durable = d.writer.seq
 	if d.opts.Sync == SyncAlways {
