@@ -32,7 +32,8 @@ type cold struct {
 	scan  *scan
 	state replay
 	marks marks       // those of the segment that are known
-	ready []committed // from the last frame, not given out yet
+	ready []committed // from the last frame
+	given int         // how many of them were given out
 }
 
 // Read implements [Journal]. What lies before the oldest segment is gone, which is
@@ -132,11 +133,10 @@ func (r *reader) peek(seq uint64) (committed, error) {
 			}
 		}
 		c := r.cold
-		for len(c.ready) > 0 {
-			if c.ready[0].seq == seq {
-				return c.ready[0], nil
+		for ; c.given < len(c.ready); c.given++ {
+			if c.ready[c.given].seq == seq {
+				return c.ready[c.given], nil
 			}
-			c.ready = c.ready[1:]
 		}
 		known := len(c.marks)
 		more, err := c.advance(r.journal.endOf(c.scan.segment))
@@ -174,6 +174,7 @@ func (c *cold) advance(end int64) (bool, error) {
 		err = errInvalid
 	}
 	if err == nil {
+		c.given = 0
 		c.ready, err = c.state.apply(h, payload, c.ready[:0])
 	}
 	if err != nil {
