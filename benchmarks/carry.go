@@ -63,14 +63,8 @@ func carrying(dir string, driver cdc.Driver) replicator.Options {
 	}}}
 }
 
-// carriage is the whole way from an Insert into a store in memory to one destination.
-// Every writer waits until its change is durable.
-type carriage struct {
-	*replicatedInserter
-	prefix string // of the ids
-}
-
-func openCarriage(dir, prefix string, driver cdc.Driver) (*carriage, error) {
+// openCarriage opens the whole way from an Insert into a store in memory to one destination.
+func openCarriage(dir string, driver cdc.Driver) (*replicatedInserter, error) {
 	plain, err := openStore()
 	if err != nil {
 		return nil, err
@@ -82,42 +76,47 @@ func openCarriage(dir, prefix string, driver cdc.Driver) (*carriage, error) {
 	if err != nil {
 		return nil, errors.Join(err, plain.Close())
 	}
-	return &carriage{&replicatedInserter{plain, r}, prefix}, nil
+	return &replicatedInserter{plain, r}, nil
 }
 
-func (c *carriage) insertAll(records int) error {
-	return share(carryWriters, records, func(i int) error { return c.insert(c.prefix + strconv.Itoa(i)) })
+// insertAll inserts records one by one. Every writer waits until its change is durable.
+func insertAll(into *store.Resource, records []store.Record) error {
+	return share(carryWriters, len(records), func(i int) error {
+		_, err := into.Insert(context.Background(), records[i])
+		return err
+	})
 }
 
 // insertBatches is insertAll with batches of records in a call of InsertMany.
-func (c *carriage) insertBatches(records int) error {
-	return share(manyWriters, (records+manyAtOnce-1)/manyAtOnce, func(i int) error {
-		batch := make([]store.Record, min(manyAtOnce, records-i*manyAtOnce))
-		for j := range batch {
-			batch[j] = tenFields(c.prefix + strconv.Itoa(i*manyAtOnce+j))
-		}
-		_, err := c.orders.InsertMany(context.Background(), batch)
+func insertBatches(into *store.Resource, records []store.Record) error {
+	return share(manyWriters, (len(records)+manyAtOnce-1)/manyAtOnce, func(i int) error {
+		_, err := into.InsertMany(context.Background(), records[i*manyAtOnce:min((i+1)*manyAtOnce, len(records))])
 		return err
 	})
 }
 
 // endToEnd measures from the first Insert on, endToEndMany from the first InsertMany.
 func endToEnd(dir, prefix string, records int, driver cdc.Driver, arrived func(*replicator.Replicator) error) (pace, error) {
-	return carry(dir, prefix, records, driver, arrived, (*carriage).insertAll)
+	return carry(dir, prefix, records, driver, arrived, insertAll)
 }
 
 func endToEndMany(dir, prefix string, records int, driver cdc.Driver, arrived func(*replicator.Replicator) error) (pace, error) {
-	return carry(dir, prefix, records, driver, arrived, (*carriage).insertBatches)
+	return carry(dir, prefix, records, driver, arrived, insertBatches)
 }
 
-func carry(dir, prefix string, records int, driver cdc.Driver, arrived func(*replicator.Replicator) error, insert func(*carriage, int) error) (p pace, err error) {
-	w, err := openCarriage(dir, prefix, driver)
+// carry makes the records before it measures, as the deliveries of the limit are.
+func carry(dir, prefix string, records int, driver cdc.Driver, arrived func(*replicator.Replicator) error, insert func(*store.Resource, []store.Record) error) (p pace, err error) {
+	w, err := openCarriage(dir, driver)
 	if err != nil {
 		return pace{}, err
 	}
 	defer func() { err = errors.Join(err, w.Close()) }()
+	all := make([]store.Record, records)
+	for i := range all {
+		all[i] = tenFields(prefix + strconv.Itoa(i))
+	}
 	s := beginStretch()
-	if err := insert(w, records); err != nil {
+	if err := insert(w.orders, all); err != nil {
 		return pace{}, err
 	}
 	err = arrived(w.replicator)

@@ -170,15 +170,29 @@ func (db *database) openInserting(dir string) (*replicatedInserter, error) {
 	return &replicatedInserter{plain, r}, nil
 }
 
+// recordsOf gives the records that handRows has as rows. They are made before anything is
+// measured, as the rows of the loop by hand and the messages of Benthos are.
+func recordsOf(n int) []store.Record {
+	out := make([]store.Record, n)
+	for i := range out {
+		out[i] = tenFields(recordID(int64(i)))
+	}
+	return out
+}
+
 // insertAll has records inserted until all are written.
 func (db *database) insertAll(dir string, rows int, clock func(func() error) error) error {
 	r, err := db.openInserting(dir)
 	if err != nil {
 		return err
 	}
+	ctx, all := context.Background(), recordsOf(rows)
 	err = clock(func() error {
-		_, err := insertMany(r, load{callers: postgresCallers}, "o-", rows)
-		return errors.Join(err, r.replicator.Flush(context.Background()))
+		err := share(postgresCallers, rows, func(i int) error {
+			_, err := r.orders.Insert(ctx, all[i])
+			return err
+		})
+		return errors.Join(err, r.replicator.Flush(ctx))
 	})
 	return errors.Join(err, r.Close())
 }
@@ -189,14 +203,10 @@ func (db *database) insertBatches(dir string, rows int, clock func(func() error)
 	if err != nil {
 		return err
 	}
-	ctx := context.Background()
+	ctx, all := context.Background(), recordsOf(rows)
 	err = clock(func() error {
-		err := pushAll(postgresWriters, (rows+postgresBatch-1)/postgresBatch, func(i int) error {
-			batch := make([]store.Record, min(postgresBatch, rows-i*postgresBatch))
-			for j := range batch {
-				batch[j] = tenFields(recordID(int64(i*postgresBatch + j)))
-			}
-			_, err := r.orders.InsertMany(ctx, batch)
+		err := share(postgresWriters, (rows+postgresBatch-1)/postgresBatch, func(i int) error {
+			_, err := r.orders.InsertMany(ctx, all[i*postgresBatch:min((i+1)*postgresBatch, rows)])
 			return err
 		})
 		return errors.Join(err, r.replicator.Flush(ctx))

@@ -154,7 +154,7 @@ func (db *database) benthosBatches(output benthosTable, rows int, clock func(fun
 		return err
 	}
 	err = clock(func() error {
-		return pushAll(2*postgresWriters, (rows+postgresBatch-1)/postgresBatch, func(i int) error {
+		return share(2*postgresWriters, (rows+postgresBatch-1)/postgresBatch, func(i int) error {
 			return push(context.Background(), all[i*postgresBatch:min((i+1)*postgresBatch, rows)])
 		})
 	})
@@ -177,29 +177,9 @@ func (db *database) benthosSingly(output benthosTable, rows int, clock func(func
 		return err
 	}
 	err = clock(func() error {
-		return pushAll(postgresCallers, rows, func(i int) error { return push(context.Background(), all[i]) })
+		return share(postgresCallers, rows, func(i int) error { return push(context.Background(), all[i]) })
 	})
 	return errors.Join(err, stop())
-}
-
-// pushAll calls push for 0 to n−1, from as many goroutines.
-func pushAll(callers, n int, push func(i int) error) error {
-	var next atomic.Int64
-	errs := make([]error, callers)
-	var pushing sync.WaitGroup
-	for c := range callers {
-		pushing.Go(func() {
-			for errs[c] == nil {
-				i := int(next.Add(1)) - 1
-				if i >= n {
-					return
-				}
-				errs[c] = push(i)
-			}
-		})
-	}
-	pushing.Wait()
-	return errors.Join(errs...)
 }
 
 // upsertArgs is River's job for one change.
@@ -266,9 +246,10 @@ func (db *database) river(rows int, clock func(func() error) error) (err error) 
 	defer func() {
 		err = errors.Join(err, client.StopAndCancel(ctx), db.exec("TRUNCATE river_job"))
 	}()
+	all := handRows(rows)
 	return clock(func() error {
-		err := pushAll(postgresCallers, rows, func(i int) error {
-			_, err := client.Insert(ctx, upsertArgs{handRowOf(i)}, nil)
+		err := share(postgresCallers, rows, func(i int) error {
+			_, err := client.Insert(ctx, upsertArgs{all[i]}, nil)
 			return err
 		})
 		if err == nil {
