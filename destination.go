@@ -102,10 +102,16 @@ func (d *destination) start(ctx context.Context) error {
 	return nil
 }
 
+// isNew reports whether the destination has no place in the journal yet.
+func (d *destination) isNew() bool {
+	_, known := d.journal.Cursor(d.Name)
+	return !known
+}
+
 // rest takes the place of start for a destination that is paused from the beginning.
 // One that is new has its place in the journal from then on, as any other.
 func (d *destination) rest() error {
-	if _, known := d.journal.Cursor(d.Name); known {
+	if !d.isNew() {
 		return nil
 	}
 	return d.journal.SaveCursor(d.Name, journal.Cursor{Low: d.journal.Last()})

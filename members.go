@@ -75,8 +75,11 @@ func (r *Replicator) add(ctx context.Context, run *running, d Destination) error
 		}
 	}
 	made := run.destination(r, d)
-	_, known := run.journal.Cursor(d.Name)
+	fresh := made.isNew()
 	err := run.equip(r, made, nil)
+	if err == nil && fresh {
+		err = run.recorder.Admit(ctx, made.rest)
+	}
 	if err == nil {
 		err = made.start(ctx)
 	}
@@ -84,7 +87,7 @@ func (r *Replicator) add(ctx context.Context, run *running, d Destination) error
 		if made.backfill != nil {
 			err = errors.Join(err, made.backfill.Abandon())
 		}
-		if !known {
+		if fresh {
 			err = errors.Join(err, run.journal.DropCursor(d.Name))
 		}
 		run.yield()
@@ -96,6 +99,9 @@ func (r *Replicator) add(ctx context.Context, run *running, d Destination) error
 	r.mu.Lock()
 	r.opts.Destinations = append(slices.Clone(r.opts.Destinations), d)
 	r.mu.Unlock()
+	if err := run.recorder.NoteSchemas(ctx); err != nil {
+		r.opts.Logger.Warn("a schema is not noted yet; the resource's next write tries again", "destination", d.Name, "error", err)
+	}
 	made.refill()
 	r.opts.Logger.Info("destination added", "destination", d.Name)
 	return nil

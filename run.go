@@ -155,6 +155,11 @@ func (run *running) start(ctx context.Context, r *Replicator) error {
 		return err
 	}
 	all := run.all()
+	if run.kept != nil && slices.ContainsFunc(all, (*destination).isNew) {
+		if err := capture.ForgetSchemas(run.kept); err != nil {
+			return err
+		}
+	}
 	errs := make([]error, len(all))
 	var wg sync.WaitGroup
 	for i, d := range all {

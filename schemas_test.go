@@ -3,10 +3,13 @@ package replicator_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 
@@ -183,5 +186,107 @@ func TestUnversionedSchema(t *testing.T) {
 	}
 	if got := d.Records("users"); !got["u1"].Has("ssn") || got["u2"].Has("ssn") {
 		t.Errorf("arrived: %v", got)
+	}
+}
+
+// tables is a destination whose targets have the fields that they were given, and no others.
+type tables struct {
+	down   bool
+	mu     sync.Mutex // guards what follows
+	fields map[string]bool
+	rows   []string // ids, as they came
+}
+
+func (*tables) Name() string { return "tables" }
+
+func (d *tables) Open(context.Context) error {
+	if d.down {
+		return replicator.Unavailable(errors.New("connection refused"))
+	}
+	return nil
+}
+
+func (d *tables) SyncSchema(_ context.Context, target string, schema cdc.Schema) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, f := range schema.Fields {
+		d.fields[target+"."+f.Name] = true
+	}
+	return nil
+}
+
+func (d *tables) Apply(_ context.Context, batch []cdc.Delivery) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, delivery := range batch {
+		for field := range delivery.Record {
+			if field != "id" && !d.fields[delivery.Target+"."+field] {
+				return replicator.Permanent(fmt.Errorf("there is no field %s", field))
+			}
+		}
+		d.rows = append(d.rows, delivery.RecordID)
+	}
+	return nil
+}
+
+// TestFieldsThatAreGone: a destination that has never answered gets the fields of the records
+// that wait for it, although the source has left them behind since; however it came to be
+// there.
+func TestFieldsThatAreGone(t *testing.T) {
+	other := replicator.Destination{Name: "other", Driver: memory.New(memory.Options{}), Routes: replicator.Routes("users")}
+	late := func(down bool) (*tables, replicator.Destination) {
+		d := &tables{down: down, fields: map[string]bool{}}
+		return d, replicator.Destination{Name: "late", Driver: d, Routes: replicator.Routes("users")}
+	}
+	for name, begin := range map[string]func(t *testing.T, db *store.DB, dir string) *replicator.Replicator{
+		"from the first start": func(t *testing.T, db *store.DB, dir string) *replicator.Replicator {
+			_, d := late(true)
+			return start(t, db, replicator.Options{Dir: dir, Destinations: []replicator.Destination{other, d}})
+		},
+		"from a later start": func(t *testing.T, db *store.DB, dir string) *replicator.Replicator {
+			halt(t, start(t, db, replicator.Options{Dir: dir, Destinations: []replicator.Destination{other}}))
+			_, d := late(true)
+			return start(t, db, replicator.Options{Dir: dir, Destinations: []replicator.Destination{other, d}})
+		},
+		"added": func(t *testing.T, db *store.DB, dir string) *replicator.Replicator {
+			r := start(t, db, replicator.Options{Dir: dir, Destinations: []replicator.Destination{other}})
+			_, d := late(true)
+			if err := r.Add(t.Context(), d); err != nil {
+				t.Fatal(err)
+			}
+			return r
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			ctx, dir := t.Context(), t.TempDir()
+			db, err := store.Open(ctx, "memory://")
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer db.Close()
+			define := func(a store.Attributes) {
+				if _, err := db.CreateResource(ctx, store.Definition{Name: "users", Attributes: a}); err != nil {
+					t.Fatal(err)
+				}
+			}
+			define(store.Attributes{"name": "string", "nick": "string"})
+			r := begin(t, db, dir)
+			if _, err := db.Resource("users").Insert(ctx, store.Record{"id": "u1", "name": "Ann", "nick": "A"}); err != nil {
+				t.Fatal(err)
+			}
+			halt(t, r)
+			define(store.Attributes{"name": "string"})
+			d, up := late(false)
+			r = start(t, db, replicator.Options{Dir: dir, Destinations: []replicator.Destination{other, up}})
+			flush(t, r)
+			if rows := failedRows(t, r); len(rows) > 0 {
+				t.Errorf("failed: %v", rows)
+			}
+			d.mu.Lock()
+			defer d.mu.Unlock()
+			if !slices.Equal(d.rows, []string{"u1"}) {
+				t.Errorf("it has %v", d.rows)
+			}
+		})
 	}
 }

@@ -83,14 +83,50 @@ func (r *Recorder) note(ctx context.Context, resource string, version int) error
 	return nil
 }
 
+// ForgetSchemas has the next Recover note every schema anew. Call it before a destination
+// is given its place in the journal: the notes before that are none of its.
+func ForgetSchemas(fsys disk.FS) error {
+	err := fsys.Remove(schemasFile)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err == nil {
+		err = fsys.SyncDir(".")
+	}
+	if err != nil {
+		return fmt.Errorf("forget the versions of schemas: %w", err)
+	}
+	return nil
+}
+
+// Admit calls place, which gives a destination its place in the journal, while no schema is
+// noted. From then on each is noted anew, behind that place: by NoteSchemas, and before the
+// next change that follows it.
+func (r *Recorder) Admit(ctx context.Context, place func() error) error {
+	select {
+	case r.schemas.turn <- struct{}{}:
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+	defer func() { <-r.schemas.turn }()
+	if r.opts.FS != nil {
+		if err := ForgetSchemas(r.opts.FS); err != nil {
+			return err
+		}
+	}
+	r.schemas.noted.Clear()
+	return place()
+}
+
 func (s *schemas) has(resource string, version int) bool {
 	noted, ok := s.noted.Load(resource)
 	return ok && noted.(int) >= version
 }
 
 // recoverSchemas notes what changed while nobody captured, or was not noted before a
-// crash. Of a resource that is met for the first time only the version is kept: its
-// targets have not seen an older one.
+// crash. So are the schemas of resources that are met for the first time: a target that
+// can't be reached until the source has left some of their fields behind is to get these
+// before the records that have them.
 func (r *Recorder) recoverSchemas(ctx context.Context) error {
 	if r.describer == nil || r.opts.Resources == nil {
 		return nil
@@ -98,7 +134,15 @@ func (r *Recorder) recoverSchemas(ctx context.Context) error {
 	if err := r.loadSchemas(); err != nil {
 		return err
 	}
-	met := false
+	return r.NoteSchemas(ctx)
+}
+
+// NoteSchemas notes the schemas of the resources that the routes name, as far as there is no
+// note of them.
+func (r *Recorder) NoteSchemas(ctx context.Context) error {
+	if r.describer == nil || r.opts.Resources == nil {
+		return nil
+	}
 	for _, resource := range r.opts.Resources() {
 		if !cdc.WantsAny(r, resource, cdc.AllOps) {
 			continue
@@ -114,18 +158,12 @@ func (r *Recorder) recoverSchemas(ctx context.Context) error {
 		if version == 0 {
 			continue
 		}
-		if _, known := r.schemas.noted.Load(resource); !known {
-			r.schemas.noted.Store(resource, version)
-			met = true
-		} else if err := r.note(ctx, resource, version); errors.Is(err, cdc.ErrJournalFull) {
+		if err := r.note(ctx, resource, version); errors.Is(err, cdc.ErrJournalFull) {
 			// Room comes back only when the destinations go on, which they do after Start.
 			r.opts.Logger.Warn("a schema that changed is not noted yet; the resource's next write tries again", "resource", resource, "version", version, "error", err)
 		} else if err != nil {
 			return fmt.Errorf("note the schema of %s: %w", resource, err)
 		}
-	}
-	if met {
-		return r.saveSchemas()
 	}
 	return nil
 }

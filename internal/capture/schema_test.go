@@ -122,7 +122,7 @@ func TestANoteHasTheSchema(t *testing.T) {
 	p.stop(t)
 	d.define("r", 6)
 	p = d.life(t, fsys)
-	want := []cdc.Schema{schemaOf("r", 2), {Version: 3}, schemaOf("r", 5), schemaOf("r", 6)}
+	want := []cdc.Schema{schemaOf("r", 1), schemaOf("r", 2), {Version: 3}, schemaOf("r", 5), schemaOf("r", 6)}
 	if diff := cmp.Diff(want, p.noted(t)); diff != "" {
 		t.Error(diff)
 	}
@@ -156,8 +156,8 @@ func (p *process) story(t *testing.T) (out []string) {
 }
 
 // TestSchemaIsNotedInOrder: a version that is told, or comes with a change, or came while
-// nobody captured, stands in the journal once, before the first change that follows it.
-// What a first start finds needs no note, and what nobody wants gets none.
+// nobody captured, stands in the journal once, before the first change that follows it,
+// that which a first start finds among them. What nobody wants gets no note.
 func TestSchemaIsNotedInOrder(t *testing.T) {
 	d, fsys := newVersioned(), faultfs.New()
 	d.define("r", 1)
@@ -180,7 +180,7 @@ func TestSchemaIsNotedInOrder(t *testing.T) {
 		t.Errorf("a start after the definition left the journal at %v", story)
 	}
 	p.insert(t, "r", "e", 4)
-	want := []string{"a", "r2", "b", "r3", "c", "d", "r4", "e"}
+	want := []string{"r1", "a", "r2", "b", "r3", "c", "d", "r4", "e"}
 	if got := p.story(t); !slices.Equal(got, want) {
 		t.Errorf("the journal holds %v, want %v", got, want)
 	}
@@ -219,6 +219,54 @@ func TestSchemaIsNotedAfterACrash(t *testing.T) {
 			}
 		}
 		p.stop(t)
+	}
+}
+
+// TestSchemaIsNotedAnewForWhoIsNew: behind the place of a destination that comes while
+// writes go on stands a note of every schema, before the first change that follows it,
+// also wherever the power goes.
+func TestSchemaIsNotedAnewForWhoIsNew(t *testing.T) {
+	// admit has a destination admitted, and reports whether the power stayed.
+	admit := func(d *versioned, fsys *faultfs.FS, crashAt int) (stayed bool) {
+		p := d.life(t, fsys)
+		p.insert(t, "r", "a", 1)
+		fsys.CrashAt(crashAt)
+		place := func() error { return p.journal.SaveCursor("new", journal.Cursor{Low: p.journal.Last()}) }
+		if err := p.recorder.Admit(t.Context(), place); err == nil {
+			p.insert(t, "r", "b", 1)
+		}
+		stayed = !fsys.Crashed()
+		p.recorder.Stop()
+		_ = p.journal.Close()
+		return stayed
+	}
+	const never = 1 << 30
+	for at := never; ; at++ {
+		d, fsys := newVersioned(), faultfs.New()
+		d.define("r", 1)
+		stayed := admit(d, fsys, at)
+		if at == never {
+			at = 0
+		} else {
+			fsys = fsys.Crash(uint64(at))
+		}
+		p := d.life(t, fsys)
+		p.insert(t, "r", "c", 1)
+		story := p.story(t)
+		c, placed := p.journal.Cursor("new")
+		if placed && story[c.Low] != "r1" {
+			t.Errorf("after a crash at operation %d the destination stands before %d of %v", at, c.Low, story)
+		}
+		if at == 0 && !slices.Equal(story, []string{"r1", "a", "r1", "b", "c"}) {
+			t.Errorf("without a crash the journal holds %v", story)
+		}
+		p.stop(t)
+		if stayed && at > 0 {
+			if at < 5 {
+				t.Errorf("nothing was tested: %d operations", at)
+			}
+			return
+		}
 	}
 }
 
@@ -276,7 +324,7 @@ func TestStartWithAFullJournal(t *testing.T) {
 	}
 	refusal = nil
 	p.insert(t, "r", "a", 2)
-	if got, want := p.story(t), []string{"r2", "a"}; !slices.Equal(got, want) {
+	if got, want := p.story(t), []string{"r1", "r2", "a"}; !slices.Equal(got, want) {
 		t.Errorf("the journal holds %v, want %v", got, want)
 	}
 	broken := errors.New("the disk is broken")

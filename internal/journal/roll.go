@@ -101,7 +101,7 @@ func (d *Disk) nextFile(need int64) (spare, error) {
 	s := d.makeFile(w.segment.number+1, w.nextSize(d.opts.SegmentBytes), need)
 	if w.opening && errors.Is(s.err, cdc.ErrJournalFull) {
 		// The budget keeps no journal from being opened: nothing would ever be settled then.
-		size := max(need, leastSegment)
+		size := max(need, min(d.opts.SegmentBytes, leastSegment))
 		f, err := prepare(d.fs, w.segment.number+1, size)
 		s = spare{f, size, noRoom(err)}
 	}

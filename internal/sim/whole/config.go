@@ -117,6 +117,7 @@ func Make(seed uint64) Config {
 	later := rand.New(rand.NewPCG(seed, 2))
 	c.chooseSync(later)
 	c.chooseSchemas(later)
+	c.chooseBound(later)
 	return c
 }
 
@@ -130,8 +131,7 @@ func (c *Config) choose(r *rand.Rand) {
 	if chance(0.25) {
 		c.Keys = 1 + r.IntN(4)
 	}
-	// Both at once have a test in internal/journal.
-	if chance(0.15) && c.Keys == 0 {
+	if chance(0.15) && c.Keys == 0 { // for both at once see chooseBound
 		c.MaxBytes = 8 * []int64{512, 1 << 10, 2 << 10}[r.IntN(3)]
 	}
 	if (c.MaxBytes > 0 || c.Full > 0) && chance(0.5) {
@@ -164,6 +164,18 @@ func (c *Config) chooseSync(r *rand.Rand) {
 	}
 	if last := &c.Destinations[len(c.Destinations)-1]; c.Lives > 0 && len(c.Destinations) > 1 && r.IntN(2) == 0 {
 		last.Late, last.Events, last.Groups = true, false, false
+	}
+}
+
+// chooseBound gives some of the encrypted journals a bound. Where there may be no room for a
+// note no field goes, see chooseSchemas.
+func (c *Config) chooseBound(r *rand.Rand) {
+	if c.Keys == 0 || r.Float64() > 0.3 {
+		return
+	}
+	c.MaxBytes, c.Drops = 8*[]int64{512, 1 << 10, 2 << 10}[r.IntN(3)], false
+	if c.OnFull == 0 && r.IntN(2) == 0 {
+		c.OnFull = journal.Unjournaled
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -99,6 +100,11 @@ func (p *process) open() (err error) {
 		pl.joined = true
 		p.stations = append(p.stations, st)
 		if err := st.fill(unfinished); err != nil {
+			return err
+		}
+	}
+	if slices.ContainsFunc(p.stations, (*station).isNew) {
+		if err := capture.ForgetSchemas(p.disk); err != nil {
 			return err
 		}
 	}

@@ -41,11 +41,16 @@ func (st *station) present() *engine.Engine {
 	return st.engine
 }
 
+// isNew reports whether the destination has no place in the journal yet.
+func (st *station) isNew() bool {
+	_, known := st.p.journal.Cursor(st.place.Name)
+	return !known
+}
+
 // fill takes up the backfills that are not finished, and puts down those of a new
 // destination.
 func (st *station) fill(unfinished []backfill.State) error {
-	name := st.place.Name
-	_, old := st.p.journal.Cursor(name)
+	name, old := st.place.Name, !st.isNew()
 	unfinished = slices.DeleteFunc(slices.Clone(unfinished), func(s backfill.State) bool { return s.Destination != name })
 	if !old {
 		for _, s := range unfinished {
