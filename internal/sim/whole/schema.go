@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -231,5 +232,6 @@ func (c *Config) chooseSchemas(r *rand.Rand) {
 	for i := range c.Destinations {
 		c.Destinations[i].Syncs = r.Float64() < 0.8
 	}
-	c.Drops = c.Fills == 0 && c.Broken == 0 && c.Full == 0 && c.MaxBytes == 0 && c.Sync == journal.SyncAlways
+	late := slices.ContainsFunc(c.Destinations, func(d Destination) bool { return d.Late })
+	c.Drops = !late && c.Fills == 0 && c.Broken == 0 && c.Full == 0 && c.MaxBytes == 0 && c.Sync == journal.SyncAlways
 }
