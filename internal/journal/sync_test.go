@@ -2,6 +2,7 @@ package journal_test
 
 import (
 	"errors"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -48,6 +49,37 @@ func TestWeakSync(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A group that is longer than its segment's file lengthens it. Where the flush of that
+// failed, the system takes the length for durable, and the next process, which relies on
+// what it read, must make it so.
+func TestLengthAfterAFlushThatFailed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		fsys, opts := faultfs.New(), journal.Options{SegmentBytes: 512, Sync: journal.SyncNever}
+		j := open(t, fsys, opts)
+		long := journaltest.Change("a")
+		long.Data["pad"] = strings.Repeat("x", 2000)
+		if err := j.Append(t.Context(), []cdc.Change{long}); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait() // for the next segment's file
+		fsys.FailFlush(1)
+		if err := j.Close(); !errors.Is(err, faultfs.ErrInjected) {
+			t.Fatal(err)
+		}
+		j = open(t, fsys, opts)
+		if j.Last() != 1 {
+			t.Fatal(j.Last())
+		}
+		synctest.Wait()
+		after := open(t, fsys.Crash(0), opts)
+		if after.Last() != 1 {
+			t.Errorf("what the second process had read is lost, up to %d", after.Last())
+		}
+		closeNow(t, after)
+		_ = j.Close() // without power
+	})
 }
 
 // Flushes come after the interval, for a cursor, for what one destination alone is sent, and

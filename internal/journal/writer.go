@@ -99,6 +99,9 @@ func (d *Disk) reopen(found *recovered) (err error) {
 			"file", filePath(d.fs, name), "offset", w.segment.end, "bytes", found.torn.used-w.segment.end)
 		err = disk.ZeroFill(w.file, w.segment.end, found.torn.used)
 	}
+	if err == nil && !found.ended {
+		err = outgrow(w.file, w.segment.end)
+	}
 	if err == nil {
 		err = w.file.Datasync()
 	}
@@ -106,6 +109,16 @@ func (d *Disk) reopen(found *recovered) (err error) {
 		return errors.Join(err, w.file.Close())
 	}
 	return nil
+}
+
+// outgrow makes a file longer that ends where its content does: it grew with what was
+// written, and where a flush of that failed the system takes the length for durable too.
+func outgrow(f disk.File, end int64) error {
+	size, err := f.Size()
+	if err != nil || size > end {
+		return err
+	}
+	return disk.ZeroFill(f, end, end+1)
 }
 
 // rewrite writes a part of a file once more as it is. The caller flushes it.
