@@ -198,14 +198,14 @@ func writeTemp`}}},
 	return nil
 }
 
-// rewrite`,
+// outgrow`,
 		`	if err != nil {
 		return errors.Join(err, w.file.Close())
 	}
 	return nil
 }
 
-// rewrite`}}},
+// outgrow`}}},
 
 	{"what a failed flush left is believed by the next process", "Recovery flushes what it read, but does not write it again.", []edit{{writer,
 		`	if !found.ended {
