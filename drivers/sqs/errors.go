@@ -18,8 +18,6 @@ import (
 	"github.com/s3db-go/replicator/cdc"
 )
 
-const codeTooLong = "BatchRequestTooLong"
-
 // codeOf gives the code of an answer's error, without the name of the service that some
 // codes begin with; "" if err is not an answer of the service.
 func codeOf(err error) string {
@@ -56,7 +54,7 @@ func judge(err error) error {
 	switch {
 	case code == "" && status == 0:
 		return judgeNetwork(err)
-	case code == codeTooLong || code == "InvalidMessageContents":
+	case code == "BatchRequestTooLong" || code == "InvalidMessageContents":
 		return cdc.Permanent(told(err, code, status))
 	case isUnavailable(code) || status >= 500 || slices.Contains([]int{
 		http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound, http.StatusTooManyRequests,

@@ -154,8 +154,13 @@ func (d *Driver) Apply(ctx context.Context, batch []cdc.Delivery) error {
 // error is for the whole request.
 func (s *session) send(ctx context.Context, r request, errs []error) error {
 	out, err := s.client.SendMessageBatch(ctx, &sqs.SendMessageBatchInput{QueueUrl: &r.queue.url, Entries: r.entries}, r.queue.options...)
-	if codeOf(err) == codeTooLong && len(r.entries) > 1 {
-		// Its limit is lower than the one known here.
+	if err != nil {
+		err = fmt.Errorf("sqs: %s: %w", r.queue.name, judge(err))
+		if cdc.FaultOf(err) != cdc.RecordFault || len(r.entries) == 1 {
+			return err
+		}
+		// One of its messages, or all together: the engine halves batches, and this may be a
+		// part of one only, whose others would be given up with the bad one.
 		for _, half := range r.halves() {
 			if err := s.send(ctx, half, errs); err != nil {
 				for _, i := range half.places {
@@ -164,9 +169,6 @@ func (s *session) send(ctx context.Context, r request, errs []error) error {
 			}
 		}
 		return nil
-	}
-	if err != nil {
-		return fmt.Errorf("sqs: %s: %w", r.queue.name, judge(err))
 	}
 	silent := fmt.Errorf("sqs: %s: the answer says nothing about this message", r.queue.name)
 	for _, i := range r.places {

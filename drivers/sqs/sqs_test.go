@@ -231,7 +231,6 @@ func TestWholeAnswers(t *testing.T) {
 		{503, "ServiceUnavailable", cdc.DestinationFault},
 		{400, "InvalidParameterValue", cdc.Transient},
 		{400, "SomethingNew", cdc.Transient},
-		{400, "InvalidMessageContents", cdc.RecordFault},
 	} {
 		s.failing(func(w http.ResponseWriter, _ call) bool {
 			refuse(w, test.status, test.code)
@@ -278,6 +277,39 @@ func TestBatchOverALowerLimitGoesInParts(t *testing.T) {
 	})
 	if err := d.Apply(t.Context(), inserts(1)); cdc.FaultOf(err) != cdc.RecordFault {
 		t.Errorf("one alone gives a %s error: %v", cdc.FaultOf(err), err)
+	}
+}
+
+// TestBadMessageOfARequest: where SQS refuses a request for one of its messages, only this
+// one fails, in a batch that is one request as in one that is two.
+func TestBadMessageOfARequest(t *testing.T) {
+	s := newService(t)
+	urls := []string{s.queue("orders", nil), s.queue("items", nil)}
+	d := s.opened(sqs.Options{QueueURL: urls[0], Queues: map[string]sqs.Queue{"items": {URL: urls[1]}}})
+	s.failing(func(w http.ResponseWriter, c call) bool {
+		if !strings.Contains(string(c.body), "o3") {
+			return false
+		}
+		refuse(w, 400, "InvalidMessageContents")
+		return true
+	})
+	for _, second := range []string{"orders", "items"} {
+		batch := inserts(8)
+		for i := 5; i < len(batch); i++ {
+			batch[i].Target = second
+		}
+		answer, ok := d.Apply(t.Context(), batch).(*cdc.BatchError)
+		if !ok {
+			t.Fatal("no error item by item")
+		}
+		for i, err := range answer.Errs {
+			if want := i == 2; want != (err != nil) || want && cdc.FaultOf(err) != cdc.RecordFault {
+				t.Errorf("%s: message %d: %v", second, i+1, err)
+			}
+		}
+		if got := len(s.drain(urls[0])) + len(s.drain(urls[1])); got != 7 {
+			t.Errorf("%s: %d messages arrived, want 7", second, got)
+		}
 	}
 }
 
