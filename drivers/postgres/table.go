@@ -29,11 +29,12 @@ type column struct {
 	kind      kind
 	cast      string // the type that its text is cast to; "" if it needs none
 	limit     int    // of characters, 0 for none
-	scale     int    // digits after the point of a numeric, -1 for any number
+	scale     int    // digits after the point: of a numeric, -1 for any number; of a second
 	precision int    // digits of a numeric in all, 0 for any number
 	required  bool   // takes no null and has no default
 	computed  bool
-	special   bool // no record's field goes there as it is: it is computed, or the driver's own
+	element   *column // of an array whose elements the server would round
+	special   bool    // no record's field goes there as it is: it is computed, or the driver's own
 }
 
 // catalogue is who can be asked about tables.
@@ -121,14 +122,18 @@ func readTable(ctx context.Context, db catalogue, name tableName) (*table, error
 	return t, err
 }
 
-// header is what a varchar's modifier counts beside its characters.
-const header = 4
+const (
+	// header is what a varchar's modifier counts beside its characters.
+	header = 4
+	// microseconds is how many digits of a second PostgreSQL keeps, unless told to keep less.
+	microseconds = 6
+)
 
 // resolve works out how values get into the column.
 func (c *column) resolve(plain, base, category string, modifier int) {
 	c.scale = -1
 	c.limit, c.precision = 0, 0
-	c.cast = ""
+	c.cast, c.element = "", nil
 	switch {
 	case category == "A":
 		c.kind, c.cast = kindArray, plain
@@ -154,6 +159,13 @@ func (c *column) resolve(plain, base, category string, modifier int) {
 			c.precision = (modifier - header) >> 16
 		}
 		c.scale = max(c.scale, 0)
+	case base == "timestamp" || base == "timestamptz" || base == "time":
+		if c.scale = microseconds; modifier >= 0 {
+			c.scale = modifier
+		}
+	case category == "A" && modifier >= 0 && (base == "_numeric" || base == "_timestamp" || base == "_timestamptz" || base == "_time"):
+		c.element = new(column)
+		c.element.resolve("", base[1:], "", modifier)
 	}
 }
 

@@ -34,11 +34,8 @@ func (c *column) append(dst []byte, v any) (out []byte, reason string) {
 		n, reason := integer(v, math.MinInt64, math.MaxInt64)
 		return binary.BigEndian.AppendUint64(dst, uint64(n)), reason
 	case kindFloat4:
-		f, reason := float(v)
-		if reason == "" && math.Abs(f) > math.MaxFloat32 {
-			reason = "is out of range"
-		}
-		return binary.BigEndian.AppendUint32(dst, math.Float32bits(float32(f))), reason
+		f, reason := single(v)
+		return binary.BigEndian.AppendUint32(dst, math.Float32bits(f)), reason
 	case kindFloat8:
 		f, reason := float(v)
 		return binary.BigEndian.AppendUint64(dst, math.Float64bits(f)), reason
@@ -63,6 +60,9 @@ func (c *column) append(dst []byte, v any) (out []byte, reason string) {
 		return appendDate(dst, v)
 	case kindTimestamp, kindTimestampTZ:
 		t, reason := instant(v)
+		if reason == "" {
+			reason = c.finer(t.Nanosecond()%units[c.scale] != 0)
+		}
 		return binary.BigEndian.AppendUint64(dst, uint64(sub2000(t))), reason
 	case kindJSONB:
 		return appendJSON(append(dst, 1), v) // the version of the binary form
@@ -74,7 +74,8 @@ func (c *column) append(dst []byte, v any) (out []byte, reason string) {
 		return c.appendAddress(dst, v)
 	case kindTime:
 		if s, ok := v.(string); ok && isTimeOfDay(s) {
-			return append(dst, s...), ""
+			_, fraction, _ := strings.Cut(s, ".")
+			return append(dst, s...), c.finer(len(strings.TrimRight(fraction, "0")) > c.scale)
 		}
 		return dst, "takes a time of day as text, 15:04:05"
 	case kindArray:
@@ -82,7 +83,7 @@ func (c *column) append(dst []byte, v any) (out []byte, reason string) {
 		if !ok {
 			return dst, "takes a list, not " + nameOf(v)
 		}
-		return appendList(dst, list)
+		return c.appendList(dst, list)
 	}
 	return plain(dst, v)
 }
@@ -208,6 +209,21 @@ func float(v any) (float64, string) {
 	return 0, "takes numbers, not " + nameOf(v)
 }
 
+// single gives the number if a float32 has all its digits: 0.1 is as near as it is meant.
+func single(v any) (float32, string) {
+	f, reason := float(v)
+	switch n := float32(f); {
+	case reason != "":
+		return 0, reason
+	case math.IsInf(float64(n), 0):
+		return 0, "is out of range"
+	case float64(n) != f && strconv.FormatFloat(float64(n), 'g', -1, 32) != strconv.FormatFloat(f, 'g', -1, 64):
+		return 0, "takes numbers of some seven digits, and this one would lose the others"
+	default:
+		return n, ""
+	}
+}
+
 func (c *column) appendNumeric(dst []byte, v any) ([]byte, string) {
 	var d cdc.Decimal
 	switch v := v.(type) {
@@ -293,6 +309,17 @@ func instant(v any) (t time.Time, reason string) {
 	return t, ""
 }
 
+// units are the nanoseconds of the last digit, by how many digits of a second are kept.
+var units = [microseconds + 1]int{1e9, 1e8, 1e7, 1e6, 1e5, 1e4, 1e3}
+
+// finer gives the reason against a time that has more digits than the column keeps.
+func (c *column) finer(is bool) (reason string) {
+	if is {
+		return fmt.Sprintf("keeps %d digits of a second, and would drop the others", c.scale)
+	}
+	return ""
+}
+
 func appendDate(dst []byte, v any) ([]byte, string) {
 	t, reason := instant(v)
 	if reason != "" {
@@ -366,7 +393,7 @@ func nested(v any) bool {
 }
 
 // appendList writes a list as the text of an array.
-func appendList(dst []byte, list []any) ([]byte, string) {
+func (c *column) appendList(dst []byte, list []any) ([]byte, string) {
 	dst = append(dst, '{')
 	for i, v := range list {
 		if i > 0 {
@@ -377,12 +404,18 @@ func appendList(dst []byte, list []any) ([]byte, string) {
 		case nil:
 			dst = append(dst, "NULL"...)
 		case []any:
-			dst, reason = appendList(dst, v)
+			dst, reason = c.appendList(dst, v)
 		case []byte:
 			dst = append(hex.AppendEncode(append(dst, `"\\x`...), v), '"')
 		default:
+			if c.element != nil {
+				_, reason = c.element.append(nil, v)
+			}
 			var text []byte
-			if text, reason = plain(nil, v); reason == "" {
+			if reason == "" {
+				text, reason = plain(nil, v)
+			}
+			if reason == "" {
 				dst = append(dst, '"')
 				for _, b := range text {
 					if b == '"' || b == '\\' {
