@@ -51,6 +51,7 @@ type mapped []field
 // can't tell what is in it.
 type field struct {
 	key   string
+	named bool // the key is a path already, which may look like another one's short key
 	value any
 	size  int    // of a value that can be a header, as the original counts: before the wire
 	wire  string // of such a one, what S3 counts
@@ -273,7 +274,7 @@ func gather(o object, behavior string) mapped {
 		return out // it is a stale copy
 	case bodyOnly:
 		if len(body) > 0 {
-			return mappedOf(rename(body, o.headers.get(mapHeader)))
+			return named(mappedOf(body), o.headers.get(mapHeader))
 		}
 	case userManaged:
 		if len(out) > 0 {
@@ -314,21 +315,23 @@ func parseBody(body []byte) (map[string]any, bool) {
 	return fields, true
 }
 
-// rename turns the short keys of a body into paths, by the map that stands beside
-// it. Without one they are the registry's.
-func rename(body map[string]any, header string) map[string]any {
+// named turns the short keys of a body into paths, by the map that stands beside it.
+// Without one they are the registry's.
+func named(m mapped, header string) mapped {
 	text, _ := decodeHeader(header)
 	encoded, _ := text.(string)
 	var keys map[string]string
 	if json.Unmarshal([]byte(encoded), &keys) != nil {
-		return body
+		return m
 	}
-	out := maps.Clone(body)
+	paths := make(map[string]string, len(keys))
 	for path, key := range keys {
-		if v, ok := body[key]; ok && path != key {
-			delete(out, key)
-			out[path] = v
+		paths[key] = path
+	}
+	for i := range m {
+		if path, ok := paths[m[i].key]; ok {
+			m[i].key, m[i].named = path, true
 		}
 	}
-	return out
+	return m
 }

@@ -2,6 +2,7 @@ package store_test
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -131,6 +132,32 @@ func TestBodyOnly(t *testing.T) {
 	}
 	if string(body) != `{"0":"é","1":null,"_v":"v1"}` {
 		t.Errorf("body %s", body)
+	}
+}
+
+// TestNamesOfShortKeys: an attribute that comes later may have the name of a short key that
+// another one has by then. Each keeps its own value, wherever it is stored.
+func TestNamesOfShortKeys(t *testing.T) {
+	for _, behavior := range []string{"body-only", "body-overflow", "user-managed", "enforce-limits", "truncate-data"} {
+		db := open(t, "memory://x")
+		attributes := store.Attributes{}
+		for i := range 12 {
+			attributes[fmt.Sprint("x", i)] = "string"
+		}
+		defined(t, db, store.Definition{Name: "r", Behavior: behavior, Attributes: attributes})
+		attributes["a"], attributes["b"], attributes["0"] = "string", "string", "string"
+		r := defined(t, db, store.Definition{Name: "r", Behavior: behavior, Attributes: attributes})
+		want := store.Record{"id": "x"}
+		for name := range attributes {
+			want[name] = "that of " + name
+		}
+		if err := r.Put(t.Context(), want); err != nil {
+			t.Fatal(err)
+		}
+		got, err := r.Get(t.Context(), "x")
+		if diff := cmp.Diff(want, got); err != nil || diff != "" {
+			t.Errorf("%s: %v %s", behavior, err, diff)
+		}
 	}
 }
 

@@ -30,12 +30,12 @@ func (s *schema) decode(id string, o object, secrets *sealer) (Record, error) {
 	nodes, leaves := mapped(nil), m[:0] // by path
 	for _, f := range m {
 		path, ok := s.paths[f.key]
-		if !ok {
-			path = f.key // another writer may use the full name
+		if f.named || !ok {
+			path, ok = f.key, false // another writer may use the full name
 		}
 		a := s.byPath[path]
 		switch {
-		case a == nil && !ok && !s.burned[f.key]:
+		case a == nil && !ok && (f.named || !s.burned[f.key]):
 			if _, ok := f.value.(string); ok {
 				rec[f.key] = f.value
 			}
