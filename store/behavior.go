@@ -51,7 +51,7 @@ type mapped []field
 // can't tell what is in it.
 type field struct {
 	key   string
-	named bool // the key is a path already, which may look like another one's short key
+	path  string // what the object itself says that the key means, "" if it does not
 	value any
 	size  int    // of a value that can be a header, as the original counts: before the wire
 	wire  string // of such a one, what S3 counts
@@ -274,7 +274,7 @@ func gather(o object, behavior string) mapped {
 		return out // it is a stale copy
 	case bodyOnly:
 		if len(body) > 0 {
-			return named(mappedOf(body), o.headers.get(mapHeader))
+			return mappedOf(body).explained(o.headers.get(mapHeader))
 		}
 	case userManaged:
 		if len(out) > 0 {
@@ -315,9 +315,8 @@ func parseBody(body []byte) (map[string]any, bool) {
 	return fields, true
 }
 
-// named turns the short keys of a body into paths, by the map that stands beside it.
-// Without one they are the registry's.
-func named(m mapped, header string) mapped {
+// explained notes what the keys mean by the map that stands beside them, if there is one.
+func (m mapped) explained(header string) mapped {
 	text, _ := decodeHeader(header)
 	encoded, _ := text.(string)
 	var keys map[string]string
@@ -329,9 +328,7 @@ func named(m mapped, header string) mapped {
 		paths[key] = path
 	}
 	for i := range m {
-		if path, ok := paths[m[i].key]; ok {
-			m[i].key, m[i].named = path, true
-		}
+		m[i].path = paths[m[i].key]
 	}
 	return m
 }

@@ -29,15 +29,19 @@ func (s *schema) decode(id string, o object, secrets *sealer) (Record, error) {
 	rec := make(Record, len(m)+1)
 	nodes, leaves := mapped(nil), m[:0] // by path
 	for _, f := range m {
-		path, ok := s.paths[f.key]
-		if f.named || !ok {
-			path, ok = f.key, false // another writer may use the full name
+		path := cmp.Or(f.path, s.paths[f.key])
+		switch {
+		case s.byPath[path] != nil:
+		case s.burned[f.key]:
+			continue // it was of an attribute that is no more, whatever is called so now
+		case path == "":
+			path = f.key // another writer may use the full name
 		}
 		a := s.byPath[path]
 		switch {
-		case a == nil && !ok && (f.named || !s.burned[f.key]):
+		case a == nil && s.keys[path] == "":
 			if _, ok := f.value.(string); ok {
-				rec[f.key] = f.value
+				rec[path] = f.value
 			}
 		case a == nil:
 		case a.kind == kindNested:

@@ -28,7 +28,7 @@ func (s *schema) encode(rec Record, secrets *sealer) (o object, same bool, err e
 	if e.known < len(rec) {
 		e.same = false
 		for name, v := range rec {
-			if name != "id" && !declared(s.attributes, name) {
+			if name != "id" && !declared(s.attributes, name) && s.paths[name] == "" {
 				e.fields = append(e.fields, field{key: name, value: v}) // what another writer left under its own name
 			}
 		}
