@@ -7,8 +7,10 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/jackc/pgx/v5"
 
 	"github.com/s3db-go/replicator/cdc"
 	"github.com/s3db-go/replicator/drivers/postgres"
@@ -226,6 +228,48 @@ func TestTheTablesOwnKey(t *testing.T) {
 		t.Fatal(err)
 	}
 	holds(t, url, "orders", "order_id", cdc.Record{"order_id": "o3", "total": seven})
+}
+
+// TestColumnsAsTheSchemaSays: columns that come with a record have the types that an open
+// schema tells, where the values fit them, and else those of the values.
+func TestColumnsAsTheSchemaSays(t *testing.T) {
+	url := testbed.Postgres(t)
+	d := open(t, postgres.Options{ConnectionString: url})
+	at := time.Date(2026, 2, 28, 12, 0, 0, 123456000, time.UTC)
+	schema := cdc.Schema{Resource: "kinds", Key: []string{"id"}, Open: true}
+	record := cdc.Record{}
+	var want []string
+	for _, test := range []struct {
+		name  string
+		typ   cdc.Type
+		value any
+		want  string
+	}{
+		{"a_time", cdc.TypeTime, at, "timestamp with time zone"}, {"b_time", cdc.TypeTime, "2026-02-28T12:00:00.123456789Z", "text"},
+		{"c_date", cdc.TypeDate, "2026-02-28", "date"}, {"d_date", cdc.TypeDate, at, "timestamp with time zone"},
+		{"e_decimal", cdc.TypeDecimal, 1.5, "numeric"}, {"f_float", cdc.TypeFloat, int64(1), "double precision"},
+		{"g_int", cdc.TypeInt, 1.5, "double precision"}, {"h_bool", cdc.TypeBool, true, "boolean"}, {"i_bytes", cdc.TypeBytes, []byte{1}, "bytea"},
+		{"j_text", cdc.TypeString, int64(1), "text"}, {"k_any", cdc.TypeAny, []any{int64(1)}, "jsonb"},
+	} {
+		schema.Fields = append(schema.Fields, cdc.Field{Name: test.name, Type: test.typ})
+		record[test.name] = test.value
+		want = append(want, test.name+" "+test.want)
+	}
+	if err := d.SyncSchema(t.Context(), "kinds", schema); err != nil {
+		t.Fatal(err)
+	}
+	if errs := apply(t, d, put(1, "kinds", id("x"), record)); errs[0] != nil {
+		t.Fatal(errs[0])
+	}
+	rows, err := connect(t, url).Query(t.Context(), `SELECT column_name || ' ' || data_type FROM information_schema.columns
+		WHERE table_name = 'kinds' AND column_name LIKE '__%' AND column_name NOT IN ('id', '_version') ORDER BY 1`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if diff := cmp.Diff(want, got); err != nil || diff != "" {
+		t.Errorf("%v -want +got\n%s", err, diff)
+	}
 }
 
 // TestTableChangesUnderTheDriver: dropped, created anew, columns that went or changed.

@@ -226,7 +226,7 @@ func (t *target) needs(missing lacking, there *table) schema.Shape {
 // is of another, which a transform may have given it.
 func (t *target) typeFor(name string, value any) string {
 	if typ, ok := t.fields[name]; ok {
-		c := column{kind: kindOfNew(typeOf(typ)), scale: -1}
+		c := newColumn(typeOf(typ))
 		if _, reason := c.append(nil, value); reason == "" {
 			return typeOf(typ)
 		}
@@ -234,19 +234,17 @@ func (t *target) typeFor(name string, value any) string {
 	return typeOfValue(value)
 }
 
-// kindOfNew gives the kind of a column of one of the types that typeOf gives.
-func kindOfNew(typ string) kind {
-	switch typ {
-	case "bigint":
-		return kindInt8
-	case "boolean":
-		return kindBool
-	case "double precision":
-		return kindFloat8
-	case "timestamp with time zone":
-		return kindTimestampTZ
+// newColumn gives a column that is made with one of the types that typeOf gives.
+func newColumn(typ string) *column {
+	base, ok := map[string]string{
+		"bigint": "int8", "boolean": "bool", "double precision": "float8", "timestamp with time zone": "timestamptz",
+	}[typ]
+	if !ok {
+		base = typ
 	}
-	return kindOf(typ)
+	c := new(column)
+	c.resolve(typ, base, "", -1)
+	return c
 }
 
 // typeOfValue gives the type for a column of which only a value is known.
