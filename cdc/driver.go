@@ -144,11 +144,12 @@ func (l Limits) WithDefaults() Limits {
 // schema does not name. What the schema names and is there already it leaves too, but
 // for two cases: a driver whose target is a copy of the resource may follow a closed
 // schema exactly, and one that encrypts may make a field secret where the schema says
-// so. It is called before the first delivery for a target, and again
-// before the first delivery that was written under a newer schema. The schema is the
-// source's present one; while records of an earlier version may be on their way, it has
-// the fields that only they have as well. Calling it with what is there already is cheap
-// and harmless. Errors are as those of Apply.
+// so. The first, where it changes a field's type, has to fit the records of an earlier
+// SchemaVersion to it that come after. It is called before the first delivery for a
+// target, and again before the first delivery that was written under a newer schema. The
+// schema is the source's present one; while records of an earlier version may be on their
+// way, it has the fields that only they have as well. Calling it with what is there
+// already is cheap and harmless. Errors are as those of Apply.
 type SchemaSyncer interface {
 	SyncSchema(ctx context.Context, target string, schema Schema) error
 }

@@ -2,6 +2,7 @@ package store
 
 import (
 	"fmt"
+	"maps"
 	"math"
 	"strconv"
 	"strings"
@@ -124,6 +125,27 @@ func (a *attribute) convert(v any) (any, bool) {
 	}
 	typed, reason := a.accept(v)
 	return typed, reason == ""
+}
+
+// recast converts all values of a record, or of an object nested in it.
+func recast(attrs []*attribute, fields map[string]any) map[string]any {
+	out := maps.Clone(fields)
+	for _, a := range attrs {
+		v, ok := fields[a.name]
+		if !ok {
+			continue
+		}
+		parts, isMap := v.(map[string]any)
+		switch typed, ok := a.convert(v); {
+		case a.kind == kindNested && isMap:
+			out[a.name] = recast(a.fields, parts)
+		case ok:
+			out[a.name] = typed
+		default:
+			delete(out, a.name)
+		}
+	}
+	return out
 }
 
 // acceptBytes takes as many as the attribute has bits for.

@@ -44,6 +44,7 @@ func (s *schema) decode(id string, o object, secrets *sealer) (Record, error) {
 				rec[path] = f.value
 			}
 		case a == nil:
+		case a.kind == kindNested && f.value != nil && then.attributes[path] != nil: // it was no object then
 		case a.kind == kindNested:
 			nodes = append(nodes, field{key: path, value: f.value})
 		default:

@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"slices"
+
+	"github.com/s3db-go/replicator/cdc"
 )
 
 // Resource is a named kind of records in a store. Safe for concurrent use. Its
@@ -79,6 +81,22 @@ func (r *Resource) Upsert(ctx context.Context, rec Record) (Record, error) {
 func (r *Resource) Put(ctx context.Context, rec Record) error {
 	_, err := r.one(ctx, func(s *schema) (mutation, error) { return s.put(rec) })
 	return err
+}
+
+// Recast gives a record that was written under an earlier definition as it is read under the
+// present one: a value of another type becomes one of the attribute's, as text of digits
+// becomes a number, or is left out where it can't. What is not declared stays. It reads and
+// writes nothing.
+func (r *Resource) Recast(rec Record) (Record, error) {
+	s, err := r.db.schema(r.name)
+	if err != nil {
+		return nil, err
+	}
+	normal, err := cdc.Normalize(rec)
+	if err != nil {
+		return nil, fmt.Errorf("store: %s: %w", r.name, err)
+	}
+	return recast(s.attributes, normal), nil
 }
 
 // Delete removes a record; [ErrNotFound] if there is none.

@@ -71,9 +71,13 @@ type Options struct {
 type Driver struct {
 	opts Options
 
-	mu sync.Mutex // guards db
-	db *store.DB  // nil while the driver is not open
+	mu      sync.Mutex         // guards what follows
+	db      *store.DB          // nil while the driver is not open
+	defined map[definition]int // the newest version of a closed schema that a target was given
 }
+
+// definition is what a target has of a resource.
+type definition struct{ target, resource string }
 
 var (
 	_ cdc.Driver       = (*Driver)(nil)
@@ -87,7 +91,7 @@ var (
 )
 
 // New gives a driver for the store. It does no I/O.
-func New(opts Options) *Driver { return &Driver{opts: opts} }
+func New(opts Options) *Driver { return &Driver{opts: opts, defined: map[definition]int{}} }
 
 // Name is "s3db".
 func (d *Driver) Name() string { return "s3db" }
@@ -162,6 +166,10 @@ func (d *Driver) Limits(string) cdc.Limits { return cdc.Limits{Secrets: true, Ro
 // a decimal becomes text, which keeps all, but in a field of numbers it stays a number, as
 // long as a float64 holds it exactly. A definition of the caller's own rounds as it says.
 //
+// Of a record that was written before its resource was defined anew, and comes after, a value
+// that does not fit the new type of its field becomes one that does, or is left out, as the
+// source itself reads it then.
+//
 // Bytes become text in base64, unless a closed schema says buffer or bits: s3db.js loses
 // them from such a field with any update that does not name it. Times are cut to
 // milliseconds.
@@ -169,6 +177,9 @@ func (d *Driver) SyncSchema(ctx context.Context, name string, schema cdc.Schema)
 	t, err := d.target(name)
 	if err != nil {
 		return err
+	}
+	if !schema.Open {
+		d.defines(name, schema) // before it is so: whoever meets the new definition knows of it then
 	}
 	if err := t.sync(ctx, schema); err != nil {
 		err = fmt.Errorf("s3db: define %s: %w", name, err)
@@ -183,6 +194,22 @@ func (d *Driver) SyncSchema(ctx context.Context, name string, schema cdc.Schema)
 		return cdc.Unavailable(err)
 	}
 	return nil
+}
+
+// defines notes which version of a resource a target is given.
+func (d *Driver) defines(target string, schema cdc.Schema) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	key := definition{target, schema.Resource}
+	d.defined[key] = max(d.defined[key], schema.Version)
+}
+
+// former reports whether a record was written under an earlier definition than the target
+// is given by now.
+func (d *Driver) former(delivery cdc.Delivery) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return delivery.SchemaVersion > 0 && delivery.SchemaVersion < d.defined[definition{delivery.Target, delivery.Resource}]
 }
 
 // Apply writes the records of the batch, several at a time.
@@ -226,7 +253,12 @@ func (d *Driver) deliver(ctx context.Context, delivery cdc.Delivery) error {
 	if delivery.Record == nil {
 		err = t.delete(ctx, id)
 	} else {
-		err = t.put(ctx, id, delivery.Record)
+		// It may be defined anew at any moment in between.
+		for try, unfit := 0, true; unfit && try < 3; try++ {
+			err = t.put(ctx, id, delivery.Record, d.former(delivery))
+			_, unfit = errors.AsType[*store.ValidationError](err)
+			unfit = unfit && d.former(delivery)
+		}
 	}
 	// The one under the old key goes last: if that fails, the record is there twice
 	// until the repeat, and never not at all.

@@ -116,18 +116,18 @@ func isType(definition any, base string) bool {
 }
 
 // withValues adds the record's fields that are missing, as their values are, and
-// turns integers into numbers where another number arrives. It gives what is there if
-// nothing is to be done, as for nearly every record.
-func withValues(there store.Definition, record cdc.Record) store.Definition {
+// turns integers into numbers where another number arrives, unless that is a former one. It
+// gives what is there if nothing is to be done, as for nearly every record.
+func withValues(there store.Definition, record cdc.Record, former bool) store.Definition {
 	out := there
-	out.Attributes, _ = withFields(there.Attributes, record, func(name string) bool {
+	out.Attributes, _ = withFields(there.Attributes, record, former, func(name string) bool {
 		return name == "id" || isTimestamp(name, there)
 	})
 	return out
 }
 
 // withFields is withValues for the attributes of a definition, or of an object in it.
-func withFields(there store.Attributes, fields map[string]any, leave func(name string) bool) (out store.Attributes, changed bool) {
+func withFields(there store.Attributes, fields map[string]any, former bool, leave func(name string) bool) (out store.Attributes, changed bool) {
 	out = there
 	set := func(name string, definition any) {
 		if !changed {
@@ -144,7 +144,7 @@ func withFields(there store.Attributes, fields map[string]any, leave func(name s
 		switch {
 		case !ok:
 			set(name, inferred(v))
-		case definition == defInteger && !isWhole(v):
+		case definition == defInteger && !isWhole(v) && !former:
 			set(name, defNumber)
 		default:
 			parts, isNested := definition.(store.Attributes)
@@ -152,7 +152,7 @@ func withFields(there store.Attributes, fields map[string]any, leave func(name s
 			if !isNested || !isObject {
 				continue
 			}
-			if parts, more := withFields(parts, object, func(string) bool { return false }); more {
+			if parts, more := withFields(parts, object, former, func(string) bool { return false }); more {
 				set(name, parts)
 			}
 		}

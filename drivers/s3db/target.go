@@ -23,10 +23,10 @@ func (t target) sync(ctx context.Context, schema cdc.Schema) error {
 }
 
 // put writes the record under the id, after making room in the definition for
-// fields that it lacks.
-func (t target) put(ctx context.Context, id string, record cdc.Record) error {
+// fields that it lacks. One of a former definition is made to fit the present one.
+func (t target) put(ctx context.Context, id string, record cdc.Record, former bool) error {
 	def, err := t.define(ctx, func(there store.Definition) store.Definition {
-		return withValues(there, record)
+		return withValues(there, record, former)
 	})
 	if err != nil {
 		return err
@@ -34,7 +34,13 @@ func (t target) put(ctx context.Context, id string, record cdc.Record) error {
 	if faults := tooPrecise("", record, def.Attributes); faults != nil {
 		return &store.ValidationError{Resource: t.name, RecordID: id, Faults: faults}
 	}
-	return t.db.Resource(t.name).Put(ctx, fit(id, record, def))
+	resource := t.db.Resource(t.name)
+	if former {
+		if record, err = resource.Recast(record); err != nil {
+			return err
+		}
+	}
+	return resource.Put(ctx, fit(id, record, def))
 }
 
 // delete removes the record; one that is not there is as good as removed.

@@ -35,7 +35,8 @@ type reform struct {
 // It does not wait for the deliveries of the resource that come before it, of which some
 // thousand may be loaded. That would let one record in backoff hold up all others. It is
 // harmless: what a target is given is never less than the source's present schema, and a
-// sync takes away nothing, so that whatever was written under an earlier version fits.
+// sync takes away nothing, so that whatever was written under an earlier version fits; a
+// driver that changes types sees to that itself.
 func (c *Core) reshape(r *Routed) {
 	done := c.window.pass(r.Change.Seq)
 	c.unsaved = true
