@@ -188,7 +188,7 @@ func TestChangedBehavior(t *testing.T) {
 // given in the present one, if that holds it.
 func TestChangedTypes(t *testing.T) {
 	for _, c := range []struct {
-		was, is   string
+		was, is   any
 		told, now any
 	}{
 		{"string", "number", "25", 25.0},
@@ -202,10 +202,16 @@ func TestChangedTypes(t *testing.T) {
 		{"datetime", "string", "2024-03-15T10:20:30.456Z", "2024-03-15T10:20:30.456Z"},
 		{"string", "json", "12", "12"},
 		{"uuid", "string", "550e8400-e29b-41d4-a716-446655440000", "550e8400-e29b-41d4-a716-446655440000"},
+		{"string", store.Attributes{"part": "string"}, "no object", nil},
+		{store.Attributes{"part": "string"}, "string", map[string]any{"part": "a"}, nil},
 	} {
 		db := open(t, "memory://x", store.WithPassphrase("p"))
 		r := create(t, db, "r", store.Attributes{"v": c.was})
 		if _, err := r.Insert(t.Context(), store.Record{"id": "x", "v": c.told}); err != nil {
+			t.Fatal(err)
+		}
+		before, err := r.Get(t.Context(), "x")
+		if err != nil {
 			t.Fatal(err)
 		}
 		create(t, db, "r", store.Attributes{"v": c.is})
@@ -216,6 +222,10 @@ func TestChangedTypes(t *testing.T) {
 		got, err := r.Get(t.Context(), "x")
 		if diff := cmp.Diff(want, got, sameDecimals); diff != "" || err != nil {
 			t.Errorf("%s, then %s: %v, -want +got\n%s", c.was, c.is, err, diff)
+		}
+		recast, err := r.Recast(before)
+		if diff := cmp.Diff(want, recast, sameDecimals); diff != "" || err != nil {
+			t.Errorf("%s, recast to %s: %v, -want +got\n%s", c.was, c.is, err, diff)
 		}
 		again, err := r.Update(t.Context(), "x", nil)
 		if diff := cmp.Diff(want, again, sameDecimals); diff != "" || err != nil {
