@@ -59,11 +59,7 @@ func (c *column) append(dst []byte, v any) (out []byte, reason string) {
 	case kindDate:
 		return appendDate(dst, v)
 	case kindTimestamp, kindTimestampTZ:
-		t, reason := instant(v)
-		if reason == "" {
-			reason = c.finer(t.Nanosecond()%units[c.scale] != 0)
-		}
-		return binary.BigEndian.AppendUint64(dst, uint64(sub2000(t))), reason
+		return c.appendTimestamp(dst, v)
 	case kindJSONB:
 		return appendJSON(append(dst, 1), v) // the version of the binary form
 	case kindJSON:
@@ -73,11 +69,7 @@ func (c *column) append(dst []byte, v any) (out []byte, reason string) {
 	case kindInet, kindCIDR:
 		return c.appendAddress(dst, v)
 	case kindTime:
-		if s, ok := v.(string); ok && isTimeOfDay(s) {
-			_, fraction, _ := strings.Cut(s, ".")
-			return append(dst, s...), c.finer(len(strings.TrimRight(fraction, "0")) > c.scale)
-		}
-		return dst, "takes a time of day as text, 15:04:05"
+		return c.appendTimeOfDay(dst, v)
 	case kindArray:
 		list, ok := v.([]any)
 		if !ok {
@@ -145,125 +137,6 @@ func plain(dst []byte, v any) ([]byte, string) {
 	return appendJSON(dst, v)
 }
 
-func integer(v any, least, most int64) (int64, string) {
-	var n int64
-	whole := true
-	switch v := v.(type) {
-	case int64:
-		n = v
-	case float64:
-		// 2^63 itself is a float64 but not an int64.
-		whole = v == math.Trunc(v) && v >= math.MinInt64 && v < math.MaxInt64
-		if whole {
-			n = int64(v)
-		}
-	case cdc.Decimal:
-		n, whole = v.Int64()
-	case string:
-		d, err := cdc.ParseDecimal(v)
-		if err != nil {
-			return 0, "takes integers, and this text is none"
-		}
-		n, whole = d.Int64()
-	default:
-		return 0, "takes integers, not " + nameOf(v)
-	}
-	if !whole {
-		return 0, "takes integers of its size, and this number is none"
-	}
-	if n < least || n > most {
-		return 0, "is out of range"
-	}
-	return n, ""
-}
-
-// float gives the number if a float64 holds it: an integer exactly, a decimal in its
-// own digits.
-func float(v any) (float64, string) {
-	const loses = "takes floating-point numbers, and this one would lose digits"
-	switch v := v.(type) {
-	case float64:
-		return v, ""
-	case int64:
-		f := float64(v)
-		// Beyond 2^53 the next float64 may be another integer, and at 2^63 converting
-		// back overflows.
-		if f >= math.MaxInt64 || int64(f) != v {
-			return 0, loses
-		}
-		return f, ""
-	case cdc.Decimal:
-		f := v.Float64()
-		d, err := cdc.ParseDecimal(strconv.FormatFloat(f, 'g', -1, 64))
-		if err != nil || d.Cmp(v) != 0 {
-			return 0, loses
-		}
-		return f, ""
-	case string:
-		d, err := cdc.ParseDecimal(v)
-		if err != nil {
-			return 0, "takes numbers, and this text is none"
-		}
-		return float(d)
-	}
-	return 0, "takes numbers, not " + nameOf(v)
-}
-
-// single gives the number if a float32 has all its digits: 0.1 is as near as it is meant.
-func single(v any) (float32, string) {
-	f, reason := float(v)
-	switch n := float32(f); {
-	case reason != "":
-		return 0, reason
-	case math.IsInf(float64(n), 0):
-		return 0, "is out of range"
-	case float64(n) != f && strconv.FormatFloat(float64(n), 'g', -1, 32) != strconv.FormatFloat(f, 'g', -1, 64):
-		return 0, "takes numbers of some seven digits, and this one would lose the others"
-	default:
-		return n, ""
-	}
-}
-
-func (c *column) appendNumeric(dst []byte, v any) ([]byte, string) {
-	var d cdc.Decimal
-	switch v := v.(type) {
-	case int64:
-		start := len(dst)
-		dst = strconv.AppendInt(dst, v, 10)
-		return dst, c.oversized(string(dst[start:]))
-	case float64:
-		// Its shortest digits are those that were meant.
-		d, _ = cdc.ParseDecimal(strconv.FormatFloat(v, 'g', -1, 64))
-	case cdc.Decimal:
-		d = v
-	case string:
-		var err error
-		if d, err = cdc.ParseDecimal(v); err != nil {
-			return dst, "takes numbers, and this text is none"
-		}
-	default:
-		return dst, "takes numbers, not " + nameOf(v)
-	}
-	text := d.String()
-	if _, fraction, ok := strings.Cut(text, "."); ok && c.scale >= 0 && len(strings.TrimRight(fraction, "0")) > c.scale {
-		return dst, fmt.Sprintf("has the scale %d, and would drop digits after the point", c.scale)
-	}
-	return append(dst, text...), c.oversized(text)
-}
-
-// oversized says of a number that has more digits before the point than the column takes.
-// The server would say it without the column's name.
-func (c *column) oversized(number string) (reason string) {
-	if c.precision == 0 {
-		return ""
-	}
-	whole, _, _ := strings.Cut(number, ".")
-	if room := max(c.precision-c.scale, 0); len(strings.TrimLeft(whole, "-0")) > room {
-		return fmt.Sprintf("takes %d digits before the point", room)
-	}
-	return ""
-}
-
 func appendUUID(dst []byte, v any) ([]byte, string) {
 	const want = "takes a UUID as text"
 	s, ok := v.(string)
@@ -278,66 +151,6 @@ func appendUUID(dst []byte, v any) ([]byte, string) {
 		return dst, want
 	}
 	return append(dst, id[:]...), ""
-}
-
-// epoch is where PostgreSQL counts from.
-const epoch = 946_684_800 // 2000-01-01 in Unix seconds
-
-// sub2000 gives the microseconds since PostgreSQL's epoch.
-func sub2000(t time.Time) int64 { return t.UnixMicro() - epoch*1e6 }
-
-// instant reads a time, or a text that is one in RFC 3339 or a date.
-func instant(v any) (t time.Time, reason string) {
-	switch v := v.(type) {
-	case time.Time:
-		t = v
-	case string:
-		var err error
-		if t, err = time.Parse(time.RFC3339Nano, v); err != nil {
-			if t, err = time.Parse(time.DateOnly, v); err != nil {
-				return t, "takes times, as text in RFC 3339, and this text is none"
-			}
-		}
-	default:
-		return t, "takes times, not " + nameOf(v)
-	}
-	// What the microseconds of an int64 hold is less than a time.Time, and PostgreSQL
-	// begins at 4714 BC.
-	if y := t.Year(); y < -4712 || y > 294_275 {
-		return t, "is out of range"
-	}
-	return t, ""
-}
-
-// units are the nanoseconds of the last digit, by how many digits of a second are kept.
-var units = [microseconds + 1]int{1e9, 1e8, 1e7, 1e6, 1e5, 1e4, 1e3}
-
-// finer gives the reason against a time that has more digits than the column keeps.
-func (c *column) finer(is bool) (reason string) {
-	if is {
-		return fmt.Sprintf("keeps %d digits of a second, and would drop the others", c.scale)
-	}
-	return ""
-}
-
-func appendDate(dst []byte, v any) ([]byte, string) {
-	t, reason := instant(v)
-	if reason != "" {
-		return dst, "takes dates, YYYY-MM-DD"
-	}
-	if u := t.UTC(); !u.Equal(u.Truncate(24 * time.Hour)) {
-		return dst, "takes dates, and would drop the time of day"
-	}
-	return binary.BigEndian.AppendUint32(dst, uint32(int32((t.Unix()-epoch)/(24*60*60)))), ""
-}
-
-func isTimeOfDay(s string) bool {
-	for _, layout := range []string{time.TimeOnly, "15:04"} { // a fraction of a second is read too
-		if _, err := time.Parse(layout, s); err == nil {
-			return true
-		}
-	}
-	return false
 }
 
 func (c *column) appendAddress(dst []byte, v any) ([]byte, string) {
