@@ -39,8 +39,8 @@ func callerCase(c config, emit func(line)) error {
 	} {
 		samples := map[string]paidSample{}
 		for round := range c.rounds {
-			for i := range contenders {
-				each := contenders[(i+round)%len(contenders)]
+			for _, i := range order(round, len(contenders)) {
+				each := contenders[i]
 				p, err := inDirectory(c, func(dir string) (paid, error) { return each.measure(dir, l) })
 				if err != nil {
 					return fmt.Errorf("%s, %s callers: %w", each.name, l, err)

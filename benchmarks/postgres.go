@@ -92,8 +92,8 @@ type task struct {
 func (db *database) rounds(name string, n int, tasks []task) (efforts, error) {
 	efforts := efforts{}
 	for round := range n {
-		for i := range tasks {
-			t := tasks[(i+round)%len(tasks)]
+		for _, i := range order(round, len(tasks)) {
+			t := tasks[i]
 			e := efforts[t.name]
 			if err := db.measure(name, t, &e); err != nil {
 				return nil, fmt.Errorf("%s: %w", t.name, err)

@@ -73,13 +73,11 @@ type turn struct {
 }
 
 // inTurns measures contenders, of which each says itself how.
-// Every round begins with another one, so that none always follows the same
-// neighbour.
 func inTurns(c config, callers int, turns []turn) (map[string]measured, error) {
 	samples := map[string]measured{}
 	for round := range c.rounds {
-		for i := range turns {
-			each := turns[(i+round)%len(turns)]
+		for _, i := range order(round, len(turns)) {
+			each := turns[i]
 			var p pace
 			var err error
 			pprof.Do(context.Background(), pprof.Labels("contender", fmt.Sprintf("%s/%d", each.name, callers)), func(context.Context) {
@@ -93,6 +91,24 @@ func inTurns(c config, callers int, turns []turn) (map[string]measured, error) {
 		}
 	}
 	return samples, nil
+}
+
+// order gives the order of n contenders in a round. Over n rounds, 2n where n is odd, each
+// follows every other equally often (a Williams design): whoever comes behind one that
+// leaves a server with garbage, or the processors warm, pays for that.
+func order(round, n int) []int {
+	out := make([]int, n)
+	for i := range out {
+		place := i / 2 // 0, n-1, 1, n-2, 2 and so on
+		if i%2 == 1 {
+			place = n - 1 - place
+		}
+		out[i] = (place + round) % n
+	}
+	if round/n%2 == 1 {
+		slices.Reverse(out)
+	}
+	return out
 }
 
 // measure opens a contender in a new directory and gives its pace once it runs.
