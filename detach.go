@@ -73,6 +73,9 @@ func (r *Replicator) relieve(ctx context.Context, run *running) {
 			}
 			_ = sleep(ctx, again)
 		}
+		if err := run.recorder.NoteSchemas(ctx); err != nil && ctx.Err() == nil {
+			r.opts.Logger.Warn("a schema is not noted yet; the resource's next write tries again", "error", err)
+		}
 	}
 }
 
@@ -95,7 +98,7 @@ func (r *Replicator) detach(ctx context.Context, run *running, name string) erro
 		// It is about calls that were left, and about a cursor that is replaced now.
 		r.opts.Logger.Warn("stopping a destination to detach it", "destination", name, "error", err)
 	}
-	err := r.letGo(run, d)
+	err := r.letGo(ctx, run, d)
 	if resting {
 		d.become(paused, nil)
 	} else {
@@ -105,8 +108,10 @@ func (r *Replicator) detach(ctx context.Context, run *running, name string) erro
 }
 
 // letGo puts down in the log what a destination lets go of, and for a backfill what that
-// takes; then it moves the cursor. The destination is halted, and the caller has its turn.
-func (r *Replicator) letGo(run *running, d *destination) error {
+// takes; then it moves the cursor. The notes of schemas that it skips with the changes come
+// anew, as for a destination that is new there. The destination is halted, and the caller
+// has its turn.
+func (r *Replicator) letGo(ctx context.Context, run *running, d *destination) error {
 	cursor, _ := run.journal.Cursor(d.Name)
 	from, to := cursor.Low+1, run.journal.Stats().Durable
 	if from > to {
@@ -129,7 +134,8 @@ func (r *Replicator) letGo(run *running, d *destination) error {
 	if err := d.restock(); err != nil {
 		return err
 	}
-	if err := run.journal.SaveCursor(d.Name, journal.Cursor{Low: to}); err != nil {
+	move := func() error { return run.journal.SaveCursor(d.Name, journal.Cursor{Low: to}) }
+	if err := run.recorder.Admit(ctx, move); err != nil {
 		return err
 	}
 	r.hub.Publish(Event{Kind: JournalPressure, Time: time.Now(), Destination: d.Name, Reason: string(PressureFull), Err: gone})
